@@ -1,0 +1,112 @@
+"""What an estimate says: the need by component, and the verdict for each node type."""
+
+from enum import StrEnum
+from typing import Annotated
+
+from pydantic import Field
+
+from wattmark.api.schema import Bytes, Count, Model, Ratio, ShortText, Text, map_list
+
+
+class Source(StrEnum):
+    """Which method a figure comes from."""
+
+    CLOSED_FORM = "ClosedForm"
+    MEASURED = "Measured"
+
+
+class Verdict(StrEnum):
+    """Whether a need fits what is offered."""
+
+    FITS = "Fits"
+    FITS_TIGHT = "FitsTight"
+    DOES_NOT_FIT = "DoesNotFit"
+    UNKNOWN = "Unknown"
+
+
+class Phase(StrEnum):
+    """Phases of a workload that can hold the peak."""
+
+    LOAD = "Load"
+    FORWARD = "Forward"
+    PREFILL = "Prefill"
+    DECODE = "Decode"
+    BACKWARD = "Backward"
+    OPTIMIZER_STEP = "OptimizerStep"
+
+
+class ComponentName(StrEnum):
+    """What memory is needed for."""
+
+    WEIGHTS = "Weights"
+    AUTOCAST_COPIES = "AutocastCopies"
+    KV_CACHE = "KVCache"
+    ACTIVATIONS = "Activations"
+    LOGITS = "Logits"
+    GRADIENTS = "Gradients"
+    OPTIMIZER = "Optimizer"
+    WORKSPACE = "Workspace"
+    CONTEXT = "Context"
+    DRIVER = "Driver"
+
+
+class BytesEstimate(Model):
+    """An estimated number of bytes, as an interval that is expected to hold the truth at the stated rate."""
+
+    low: Bytes = Field(description="Lower end, in bytes.")
+    likely: Bytes = Field(description="Most likely value, in bytes.")
+    high: Bytes = Field(description="Upper end, in bytes.")
+    coverage_ratio: Ratio = Field(0.9, description="Share of cases in which the interval is meant to hold the truth.")
+    source: Source = Field(description="Where the figure comes from.")
+
+
+class Component(Model):
+    """One named part of the need, in its peak phase."""
+
+    name: ComponentName = Field(description="What the memory is for.")
+    low_bytes: Bytes = Field(description="Lower end, in bytes.")
+    likely_bytes: Bytes = Field(description="Most likely value, in bytes.")
+    high_bytes: Bytes = Field(description="Upper end, in bytes.")
+    formula: Annotated[str, Field(max_length=200)] = Field(description="The formula, and where it is from.")
+
+
+class Need(Model):
+    """Memory that the workload needs on each device at its peak, and on the host."""
+
+    peak_phase: Phase = Field(description="Phase in which the most is allocated.")
+    allocated_bytes: BytesEstimate = Field(description="Live tensors at the peak, per device. Compare memory.allocatedPeakBytes.")
+    reserved_bytes: BytesEstimate = Field(description="Held by PyTorch's allocator at the peak, per device. Compare memory.reservedPeakBytes.")
+    process_bytes: BytesEstimate | None = Field(None, description="Reserved plus CUDA context, per device; absent on CPU.")
+    device_bytes: BytesEstimate | None = Field(
+        None, description="Process plus what the driver keeps for itself, per device: what a GPU must offer; absent on CPU."
+    )
+    host_bytes: BytesEstimate | None = Field(None, description="Peak host memory of the runner process. Compare memory.hostPeakBytes.")
+    components: Annotated[list[Component], Field(max_length=16), map_list("name")] = Field(
+        description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase."
+    )
+
+
+class NodeTypeAnswer(Model):
+    """One kind of node, and whether the need fits it."""
+
+    node_type: Annotated[str, Field(max_length=128)] = Field(
+        description="Product, memory and number of GPUs, for example NVIDIA-A100-SXM4-80GB-80GiB-x8; cpu for runs without GPU."
+    )
+    verdict: Verdict = Field(
+        description="On an empty node of this type. Fits: even the interval's high end fits. DoesNotFit: not even the low "
+        "end, or another check fails. FitsTight: in between, or shared with others. Unknown: a fact is missing, see reason."
+    )
+    fits_now: Verdict = Field(description="The same, with what is free on these nodes now.")
+    reason: ShortText = Field(description="The check that decided, as one word.")
+    message: Text = Field(description="The check that decided, in words with numbers.")
+    need_bytes: BytesEstimate | None = Field(None, description="Need on one GPU of this type (deviceBytes); on type cpu: host memory.")
+    offered_bytes: Bytes | None = Field(None, description="Memory of one GPU of this type; on type cpu: the most that one node can give.")
+    headroom_bytes: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = Field(
+        None, description="offeredBytes less the likely need; below zero: that much is missing."
+    )
+    nodes: Count = Field(description="Ready, schedulable nodes of this type.")
+    cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
+    not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")
+    free_gpus: Count | None = Field(None, description="GPUs that no Pod has requested now; absent where other Pods may not be read.")
+    simulated: bool = Field(False, description="The nodes are simulated: they carry the label wattmark.dev/simulated and run nothing.")
+    source: Source = Field(description="Where the answer comes from.")

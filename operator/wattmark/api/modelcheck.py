@@ -1,0 +1,79 @@
+"""The kind ModelCheck: will this model, with this workload and precision, fit the cluster's GPUs."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from wattmark.api.answers import Need, NodeTypeAnswer, Source
+from wattmark.api.conditions import Condition
+from wattmark.api.figures import Unavailable
+from wattmark.api.order import Resolved
+from wattmark.api.schema import Count, Model, Rule, ShortText, Timestamp, map_list, ruled
+from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, PlacementSpec, ResourcesSpec, RuntimeSpec, WorkloadSpec
+
+
+class Require(StrEnum):
+    """Which answer makes the object ready."""
+
+    NONE = "None"
+    FITS_TIGHT = "FitsTight"
+    FITS = "Fits"
+    FITS_NOW = "FitsNow"
+
+
+class ModelCheckSpec(Model):
+    """The question. Editable: it is answered anew."""
+
+    model_config = ruled(
+        Rule("self.resources.gpusPerNode > 0", "spec.resources.gpusPerNode must be 1: the question is about GPUs")
+    )
+
+    model: ModelSpec = Field(description="Which model.")
+    workload: WorkloadSpec = Field(DEFAULT_WORKLOAD, description="What is done with it, in which shape.")
+    runtime: RuntimeSpec = Field(RuntimeSpec(), description="How it is executed.")
+    resources: ResourcesSpec = Field(ResourcesSpec(), description="What one run would take from a node.")
+    placement: PlacementSpec = Field(PlacementSpec(), description="Where it might land; taints that it does not tolerate count against a node type.")
+    require: Require = Field(
+        Require.NONE,
+        description="Which answer makes the object Ready. None: any answer. FitsTight, Fits: at least one node type with "
+        "that verdict or better. FitsNow: at least one node type on which it fits now.",
+    )
+
+    @model_validator(mode="after")
+    def _about_gpus(self) -> Self:
+        if self.resources.gpus_per_node == 0:
+            raise ValueError("spec.resources.gpusPerNode must be 1: the question is about GPUs")
+        return self
+
+
+class CheckSummary(Model):
+    """Strings for the columns of `kubectl get`."""
+
+    model: Annotated[str, Field(max_length=96)] | None = Field(None, description="The model's id.")
+    verdict: ShortText | None = Field(None, description="The best verdict over all node types.")
+    need: ShortText | None = Field(None, description="Likely need on one GPU, in GiB.")
+    best_node_type: ShortText | None = Field(None, description="Smallest GPU memory on which it fits.")
+    fits: ShortText | None = Field(None, description="How many node types it fits, of how many.")
+    headroom: ShortText | None = Field(None, description="Memory left on the best node type, in GiB.")
+
+
+class ModelCheckStatus(Model):
+    """The answer."""
+
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(None, description="metadata.generation that this status speaks of.")
+    conditions: Annotated[list[Condition], Field(max_length=16), map_list("type")] = Field(
+        default_factory=list, description="Observations, each with its reason."
+    )
+    summary: CheckSummary | None = Field(None, description="Strings for the columns of kubectl get.")
+    resolved: Resolved | None = Field(None, description="The spec's workload with every default that depends on the model filled in.")
+    parameter_count: Count | None = Field(None, description="Parameters of the model, tied weights counted once.")
+    need: Need | None = Field(None, description="Memory that the workload needs, by component.")
+    source: Source | None = Field(None, description="The deepest method that spoke.")
+    node_types: Annotated[list[NodeTypeAnswer], Field(max_length=32), map_list("nodeType")] = Field(
+        default_factory=list, description="Each node type of the cluster with its verdict; best first, at most 32."
+    )
+    unavailable: Annotated[list[Unavailable], Field(max_length=16), map_list("field")] = Field(
+        default_factory=list, description="What is not known, each with its reason."
+    )
+    evaluation_time: Timestamp | None = Field(None, description="When this answer was first given.")

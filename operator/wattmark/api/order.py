@@ -1,0 +1,65 @@
+"""The order that the operator (or `wattmark run`) gives the runner, and what a spec resolves to."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from wattmark.api.schema import Model, ShortText
+from wattmark.api.workload import Attention, Optimizer, Precision, RuntimeSpec, Weights, WorkloadSpec, WorkloadType
+
+ORDER_VARIABLE = "WATTMARK_ORDER"
+POD_UID_VARIABLE = "WATTMARK_POD_UID"
+TERMINATION_LOG = "/dev/termination-log"
+MODEL_MOUNT = "/model"
+
+
+class ResolvedInput(Model):
+    """The size of one sample, after the defaults that depend on the model."""
+
+    input_tokens: Annotated[int, Field(ge=1)] | None = Field(None, description="Tokens per sample going in.")
+    output_tokens: Annotated[int, Field(ge=0)] | None = Field(None, description="Tokens generated per sample.")
+    height_pixels: Annotated[int, Field(ge=1)] | None = Field(None, description="Image height in pixels.")
+    width_pixels: Annotated[int, Field(ge=1)] | None = Field(None, description="Image width in pixels.")
+
+
+class ResolvedMeasure(Model):
+    """How long and how often is measured, after the profile's defaults."""
+
+    warmup_iterations: Annotated[int, Field(ge=1, le=10000)] = Field(description="Iterations before the measured window.")
+    window_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(description="Least length of the measured window.")
+    min_iterations: Annotated[int, Field(ge=2, le=100000)] = Field(description="Least number of iterations in the window.")
+
+
+class Resolved(Model):
+    """What is really run: the spec with every default that depends on the model filled in."""
+
+    workload: WorkloadType = Field(description="What is done with the model.")
+    batch_size_per_device: Annotated[int, Field(ge=1)] = Field(description="Samples per iteration and device.")
+    input: ResolvedInput = Field(description="The size of one sample.")
+    optimizer: Optimizer | None = Field(None, description="The optimizer; in training.")
+    precision: Precision = Field(description="The numeric format.")
+    attention: Attention = Field(description="The attention implementation asked for.")
+
+
+class HubModel(Model):
+    """A hub repository to load from."""
+
+    repository: ShortText = Field(description="The hub id.")
+    revision: Annotated[str, Field(max_length=40)] | None = Field(None, description="Commit; the runner resolves and records it where absent.")
+
+
+class RunOrder(Model):
+    """One run."""
+
+    run_uid: Annotated[str, Field(max_length=64)] = Field(description="UID of the BenchmarkJob; echoed in the report.")
+    model_id: Annotated[str, Field(max_length=96)] = Field(description="The model's id, for messages.")
+    weights: Weights = Field(description="Random or Pretrained.")
+    config: str | None = Field(None, description="config.json as a string; absent when folder or hub holds it.")
+    folder: Annotated[str, Field(max_length=1024)] | None = Field(None, description="Local folder with config.json and safetensors.")
+    hub: HubModel | None = Field(None, description="Hub repository to load from.")
+    workload: WorkloadSpec = Field(description="The workload as asked; the runner resolves it against the configuration it loads.")
+    runtime: RuntimeSpec = Field(description="Precision and attention as asked.")
+    measure: ResolvedMeasure = Field(description="How long and how often is measured.")
+    gpus: Annotated[int, Field(ge=0, le=8)] = Field(description="GPUs that the run must see; 0 runs on the CPU.")
+    running_seconds: Annotated[int, Field(ge=1)] = Field(description="Deadline from the runner's own start.")
+    progress_seconds: Annotated[float, Field(gt=0)] = Field(5.0, description="Interval between progress lines.")

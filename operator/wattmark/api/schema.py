@@ -1,0 +1,99 @@
+"""Building blocks of the API: the base model, CEL rules, bounded types. Nothing here knows a kind."""
+
+from typing import Annotated, Any
+
+from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic.alias_generators import to_camel
+from pydantic_core import CoreSchema
+
+GROUP = "wattmark.dev"
+VERSION = "v1alpha1"
+API_VERSION = f"{GROUP}/{VERSION}"
+
+
+class Model(BaseModel):
+    """Every object of the API: camelCase on the wire, closed, immutable."""
+
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_enum_values=False
+    )
+
+    def wire(self) -> dict[str, Any]:
+        """The JSON that the API server holds: camelCase, what is unknown left out."""
+        return self.model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
+class Rule:
+    """A CEL rule that the API server enforces on the type or class it annotates."""
+
+    def __init__(self, rule: str, message: str) -> None:
+        self.rule = rule
+        self.message = message
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        schema: dict[str, Any] = handler(core)
+        return add_rules(handler.resolve_ref_schema(schema), (self,)) if "$ref" not in schema else schema | {
+            "x-kubernetes-validations": [*schema.get("x-kubernetes-validations", []), self.entry()]
+        }
+
+    def entry(self) -> dict[str, str]:
+        """The rule as an item of `x-kubernetes-validations`."""
+        return {"rule": self.rule, "message": self.message}
+
+
+def add_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]:
+    """Append CEL rules to a schema, keeping those it has."""
+    schema.setdefault("x-kubernetes-validations", []).extend(rule.entry() for rule in rules)
+    return schema
+
+
+def ruled(*rules: Rule) -> ConfigDict:
+    """A class's own configuration that carries CEL rules on its object schema."""
+    return ConfigDict(json_schema_extra=lambda schema: add_rules(schema, rules) and None)
+
+
+def map_list(key: str) -> Any:
+    """A list of objects merged by one key, as server-side apply and merge tools expect."""
+    return Field(json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": [key]})
+
+
+ATOMIC = Field(json_schema_extra={"x-kubernetes-list-type": "atomic"})
+AS_SET = Field(json_schema_extra={"x-kubernetes-list-type": "set"})
+
+Text = Annotated[str, Field(max_length=1024)]
+ShortText = Annotated[str, Field(max_length=128)]
+Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Count = Annotated[int, Field(ge=0, le=2**53)]
+# Upper bounds keep a nonsense report out of status; each lies far beyond any machine of today.
+Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
+Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Watts = Annotated[float, Field(ge=0, le=1e7, allow_inf_nan=False)]
+PerSecond = Annotated[float, Field(ge=0, le=1e12, allow_inf_nan=False)]
+Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
+DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
+DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
+
+_QUANTITY = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kMGTPE]i?|Ki)?$"
+_POSITIVE = "type(self) == int ? self > 0 : isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))"
+
+
+class _IntOrString:
+    """Kubernetes' own int-or-string, bounded, held to a positive quantity by CEL."""
+
+    def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return {
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                {"rule": _POSITIVE, "message": "must be a quantity above zero, for example 4, \"500m\" or \"16Gi\""}
+            ],
+        }
+
+
+Quantity = Annotated[
+    Annotated[int, Field(gt=0)] | Annotated[str, Field(max_length=32, pattern=_QUANTITY)],
+    Field(union_mode="left_to_right"),
+    _IntOrString(),
+]

@@ -1,0 +1,362 @@
+"""What is asked of a model: the parts of `spec` that ModelCheck and BenchmarkJob share."""
+
+from enum import StrEnum
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from wattmark.api.schema import (
+    AS_SET,
+    ATOMIC,
+    Model,
+    ObjectName,
+    Quantity,
+    Rule,
+    ruled,
+)
+
+
+class Weights(StrEnum):
+    """Where a model's weights come from."""
+
+    RANDOM = "Random"
+    PRETRAINED = "Pretrained"
+
+
+class SourceType(StrEnum):
+    """Where a model's configuration (and pretrained weights) are read."""
+
+    REGISTRY = "Registry"
+    HUB = "Hub"
+    PERSISTENT_VOLUME_CLAIM = "PersistentVolumeClaim"
+    INLINE = "Inline"
+
+
+class WorkloadType(StrEnum):
+    """What is done with the model."""
+
+    INFERENCE = "Inference"
+    TRAINING = "Training"
+
+
+class Precision(StrEnum):
+    """The numeric format of weights and arithmetic."""
+
+    FP32 = "fp32"
+    TF32 = "tf32"
+    BF16 = "bf16"
+    FP16 = "fp16"
+    BF16_MIXED = "bf16-mixed"
+    FP16_MIXED = "fp16-mixed"
+
+
+class Attention(StrEnum):
+    """Which attention implementation of transformers runs."""
+
+    AUTO = "Auto"
+    EAGER = "Eager"
+    SDPA = "SDPA"
+
+
+class Optimizer(StrEnum):
+    """The optimizer of a training step."""
+
+    ADAMW = "AdamW"
+    SGD = "SGD"
+
+
+class SecretKeyRef(Model):
+    """One key of a Secret in the object's own namespace."""
+
+    name: ObjectName = Field(description="Name of the Secret, in the same namespace.")
+    key: Annotated[str, Field(min_length=1, max_length=253, pattern=r"^[-._a-zA-Z0-9]+$")] = Field(
+        description="Key within the Secret whose value is used."
+    )
+
+
+class HubSource(Model):
+    """A model repository on the Hugging Face hub."""
+
+    revision: Annotated[str, Field(pattern=r"^[0-9a-f]{40}$", max_length=40)] = Field(
+        description="Commit of the model repository, 40 hexadecimal digits. A branch is refused: it moves."
+    )
+    token_secret_ref: SecretKeyRef | None = Field(
+        None, description="Secret with a hub access token, for gated models. Only the runner Pod reads it."
+    )
+
+
+class ClaimSource(Model):
+    """A folder with config.json and safetensors on a PersistentVolumeClaim."""
+
+    claim_name: ObjectName = Field(description="Name of the PersistentVolumeClaim, in the same namespace.")
+    path: Annotated[str, Field(max_length=255, pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$")] = Field(
+        "", description="Folder within the volume that holds config.json; empty for its root."
+    )
+
+
+class InlineSource(Model):
+    """The model's configuration, in the manifest itself."""
+
+    config: Annotated[str, Field(min_length=2, max_length=16384)] = Field(
+        description="The model's config.json as a string: JSON in the form transformers writes it."
+    )
+
+
+class ModelSource(Model):
+    """Where the model's configuration and pretrained weights come from."""
+
+    model_config = ruled(
+        Rule("(self.type == 'Hub') == has(self.hub)", "source.hub goes with source.type Hub, and only with it"),
+        Rule(
+            "(self.type == 'PersistentVolumeClaim') == has(self.persistentVolumeClaim)",
+            "source.persistentVolumeClaim goes with source.type PersistentVolumeClaim, and only with it",
+        ),
+        Rule("(self.type == 'Inline') == has(self.inline)", "source.inline goes with source.type Inline, and only with it"),
+    )
+
+    type: SourceType = Field(
+        description="Registry: the built-in registry of known models. Hub: the Hugging Face hub at a fixed commit. "
+        "PersistentVolumeClaim: a folder of a volume. Inline: the configuration given here."
+    )
+    hub: HubSource | None = Field(None, description="The hub repository's revision; with type Hub.")
+    persistent_volume_claim: ClaimSource | None = Field(None, description="The volume; with type PersistentVolumeClaim.")
+    inline: InlineSource | None = Field(None, description="The configuration; with type Inline.")
+
+    @model_validator(mode="after")
+    def _one_member(self) -> Self:
+        for kind, member, name in (
+            (SourceType.HUB, self.hub, "hub"),
+            (SourceType.PERSISTENT_VOLUME_CLAIM, self.persistent_volume_claim, "persistentVolumeClaim"),
+            (SourceType.INLINE, self.inline, "inline"),
+        ):
+            if (self.type is kind) != (member is not None):
+                raise ValueError(f"source.{name} goes with source.type {kind.value}, and only with it")
+        return self
+
+
+MODEL_ID = r"^[A-Za-z0-9][A-Za-z0-9._-]*(/[A-Za-z0-9][A-Za-z0-9._-]*)?$"
+
+
+class ModelSpec(Model):
+    """Which model."""
+
+    model_config = ruled(
+        Rule(
+            "self.weights != 'Pretrained' || !has(self.source) || self.source.type != 'Inline'",
+            "weights Pretrained needs a source that holds weights: Hub or PersistentVolumeClaim, not Inline",
+        )
+    )
+
+    id: Annotated[str, Field(min_length=1, max_length=96, pattern=MODEL_ID)] = Field(
+        description="A name that the registry knows (bert-base-uncased, gpt2, meta-llama/Llama-3.1-8B), or a hub id. "
+        "With source.type Inline or PersistentVolumeClaim: a name of your choice."
+    )
+    weights: Weights = Field(
+        Weights.RANDOM,
+        description="Random: weights are initialised at random and nothing is downloaded; speed, memory and energy do "
+        "not depend on their values. Pretrained: safetensors are loaded; no other format, no remote code.",
+    )
+    source: ModelSource | None = Field(
+        None, description="Where the configuration comes from. Default: the registry if it knows the id, else the hub."
+    )
+
+    @model_validator(mode="after")
+    def _weights_have_a_source(self) -> Self:
+        if self.weights is Weights.PRETRAINED and self.source and self.source.type is SourceType.INLINE:
+            raise ValueError(
+                "weights Pretrained needs a source that holds weights: Hub or PersistentVolumeClaim, not Inline"
+            )
+        return self
+
+
+class TextInput(Model):
+    """A synthetic text: token counts per sample."""
+
+    input_tokens: Annotated[int, Field(ge=1, le=1048576)] | None = Field(
+        None, description="Tokens per sample going in. Default: 512, or the model's maximum length if that is less."
+    )
+    output_tokens: Annotated[int, Field(ge=0, le=1048576)] | None = Field(
+        None,
+        description="Tokens generated per sample, exactly (no early end). 0: only the forward pass over the input "
+        "(prefill). Default: 128 for models that generate (less if the maximum length demands it), 0 for others and "
+        "in training.",
+    )
+
+
+class ImageInput(Model):
+    """A synthetic image per sample."""
+
+    height_pixels: Annotated[int, Field(ge=1, le=8192)] | None = Field(
+        None, description="Image height in pixels. Default: the size in the model's configuration, else 224."
+    )
+    width_pixels: Annotated[int, Field(ge=1, le=8192)] | None = Field(
+        None, description="Image width in pixels. Default: the size in the model's configuration, else 224."
+    )
+
+
+class Input(Model):
+    """What one sample consists of. No union: a model may take text and image."""
+
+    text: TextInput | None = Field(None, description="Token counts, for models that read text.")
+    image: ImageInput | None = Field(None, description="Pixel counts, for models that see images.")
+
+
+BATCH = Annotated[int, Field(ge=1, le=65536)]
+
+
+class InferenceSpec(Model):
+    """Forward passes, and generation where the model generates."""
+
+    batch_size_per_device: BATCH = Field(8, description="Samples per iteration and device.")
+    input: Input | None = Field(None, description="Size of one sample. Default: resolved from the model, see status.resolved.")
+
+
+class TrainingSpec(Model):
+    """Training steps on synthetic batches: forward, backward, optimizer."""
+
+    batch_size_per_device: BATCH = Field(8, description="Samples per step and device.")
+    input: Input | None = Field(None, description="Size of one sample. Default: resolved from the model, see status.resolved.")
+    optimizer: Optimizer = Field(
+        Optimizer.ADAMW, description="AdamW: two states per trained parameter. SGD: plain, no momentum, no states."
+    )
+
+
+class WorkloadSpec(Model):
+    """What is done with the model, in which shape."""
+
+    model_config = ruled(
+        Rule(
+            "(self.type == 'Inference') == has(self.inference)",
+            "workload.inference goes with workload.type Inference, and only with it",
+        ),
+        Rule(
+            "(self.type == 'Training') == has(self.training)",
+            "workload.training goes with workload.type Training, and only with it",
+        ),
+    )
+
+    type: WorkloadType = Field(description="Inference: forward passes and generation. Training: optimizer steps.")
+    inference: InferenceSpec | None = Field(None, description="The shape of inference; with type Inference.")
+    training: TrainingSpec | None = Field(None, description="The shape of a training step; with type Training.")
+
+    @model_validator(mode="after")
+    def _one_member(self) -> Self:
+        for kind, member, name in (
+            (WorkloadType.INFERENCE, self.inference, "inference"),
+            (WorkloadType.TRAINING, self.training, "training"),
+        ):
+            if (self.type is kind) != (member is not None):
+                raise ValueError(f"workload.{name} goes with workload.type {kind.value}, and only with it")
+        return self
+
+    @property
+    def shape(self) -> InferenceSpec | TrainingSpec:
+        """The member that the type selects."""
+        shape = self.inference or self.training
+        assert shape is not None  # held by _one_member
+        return shape
+
+
+class RuntimeSpec(Model):
+    """How the model is executed."""
+
+    precision: Precision | None = Field(
+        None,
+        description="fp32, tf32 (NVIDIA, compute capability 8.0+), bf16, fp16: weights and arithmetic. bf16-mixed, "
+        "fp16-mixed: fp32 weights under autocast, for training (fp16-mixed needs a GPU). Default: bf16 for inference "
+        "on a GPU, bf16-mixed for training on a GPU, fp32 on CPU.",
+    )
+    attention: Attention = Field(
+        Attention.AUTO,
+        description="Attention implementation. SDPA: PyTorch's scaled_dot_product_attention, which picks a fused "
+        "kernel. Eager: scores are materialised. Auto: SDPA where the model class supports it, else Eager.",
+    )
+
+
+class GpuSpec(Model):
+    """Which GPUs are asked for."""
+
+    resource_name: Annotated[
+        str, Field(max_length=96, pattern=r"^(nvidia\.com/(gpu|gpu\.shared|mig-[0-9]g\.[0-9]+gb(\.me)?)|amd\.com/gpu)$")
+    ] = Field(
+        "nvidia.com/gpu",
+        description="Extended resource that the Pod requests: nvidia.com/gpu, nvidia.com/gpu.shared, "
+        "nvidia.com/mig-<profile> or amd.com/gpu.",
+    )
+    products: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=16), AS_SET] | None = Field(
+        None,
+        description="Accepted values of the node label nvidia.com/gpu.product, for example NVIDIA-A100-SXM4-80GB. "
+        "Default: every product that fits.",
+    )
+
+
+class ResourcesSpec(Model):
+    """What one run takes from a node."""
+
+    gpus_per_node: Annotated[int, Field(ge=0, le=1)] = Field(
+        1, description="GPUs of the run: 1, or 0 to run on the CPU (device figures are then named in unavailable)."
+    )
+    gpu: GpuSpec | None = Field(None, description="Which GPUs; without effect when gpusPerNode is 0.")
+    cpu: Quantity | None = Field(None, description="CPU request and limit of the runner, in cores. Default: 1 requested, no limit.")
+    memory: Quantity | None = Field(
+        None, description="Host memory request and limit of the runner. Default: from the estimate of host memory."
+    )
+
+
+class TolerationOperator(StrEnum):
+    """How a toleration compares."""
+
+    EXISTS = "Exists"
+    EQUAL = "Equal"
+
+
+class TaintEffect(StrEnum):
+    """Which taints a toleration speaks of."""
+
+    NO_SCHEDULE = "NoSchedule"
+    PREFER_NO_SCHEDULE = "PreferNoSchedule"
+    NO_EXECUTE = "NoExecute"
+
+
+class Toleration(Model):
+    """A taint that the runner Pod tolerates."""
+
+    model_config = ruled(
+        Rule(
+            "!self.key.startsWith('node.kubernetes.io/') && !self.key.startsWith('node-role.kubernetes.io/')",
+            "tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own",
+        ),
+        Rule("self.operator != 'Exists' || !has(self.value)", "a toleration with operator Exists takes no value"),
+    )
+
+    key: Annotated[str, Field(min_length=1, max_length=316)] = Field(description="Key of the taint.")
+    operator: TolerationOperator = Field(
+        TolerationOperator.EQUAL, description="Equal: key and value match. Exists: the key alone matches."
+    )
+    value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint; with operator Equal.")
+    effect: TaintEffect | None = Field(None, description="Effect of the taint. Default: every effect.")
+
+    @model_validator(mode="after")
+    def _allowed(self) -> Self:
+        if self.key.startswith(("node.kubernetes.io/", "node-role.kubernetes.io/")):
+            raise ValueError("tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own")
+        if self.operator is TolerationOperator.EXISTS and self.value is not None:
+            raise ValueError("a toleration with operator Exists takes no value")
+        return self
+
+
+class PlacementSpec(Model):
+    """Where the run may land."""
+
+    node_selector: Annotated[
+        dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)
+    ] | None = Field(None, description="Node labels that must match exactly.")
+    tolerations: Annotated[list[Toleration], Field(max_length=16), ATOMIC] | None = Field(
+        None, description="Taints that the Pod tolerates, beside those of the GPU resource, which it always does."
+    )
+    priority_class_name: ObjectName | None = Field(None, description="PriorityClass of the Pod.")
+    runtime_class_name: ObjectName | None = Field(None, description="RuntimeClass of the Pod, for example nvidia.")
+
+
+DEFAULT_WORKLOAD = WorkloadSpec(type=WorkloadType.INFERENCE, inference=InferenceSpec())
+
