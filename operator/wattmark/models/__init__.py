@@ -1,0 +1,40 @@
+"""What is known of a model without running it: its geometry, its weights, its work."""
+
+from wattmark.models.architecture import (
+    Architecture,
+    Convolution,
+    Family,
+    Head,
+    Image,
+    Modality,
+    Norm,
+    Stack,
+    Unsupported,
+)
+from wattmark.models.config import architecture
+from wattmark.models.flops import Flops, flops
+from wattmark.models.heads import head_for
+from wattmark.models.parameters import ParameterCount, parameters
+from wattmark.models.registry import KnownModel, known_ids, lookup, similar
+
+__all__ = [
+    "Architecture",
+    "Convolution",
+    "Family",
+    "Flops",
+    "Head",
+    "Image",
+    "KnownModel",
+    "Modality",
+    "Norm",
+    "ParameterCount",
+    "Stack",
+    "Unsupported",
+    "architecture",
+    "flops",
+    "head_for",
+    "known_ids",
+    "lookup",
+    "parameters",
+    "similar",
+]

@@ -1,0 +1,186 @@
+"""What a model is made of: geometry and weights, without any framework."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Family(StrEnum):
+    """How a model is run: which passes it has and what it reads."""
+
+    ENCODER = "Encoder"
+    DECODER = "Decoder"
+    ENCODER_DECODER = "EncoderDecoder"
+    VISION_TRANSFORMER = "VisionTransformer"
+    CONVOLUTIONAL = "Convolutional"
+
+
+class Modality(StrEnum):
+    """What a sample is."""
+
+    TEXT = "Text"
+    IMAGE = "Image"
+
+
+class Head(StrEnum):
+    """What stands on top of the model; the value is the transformers auto class that builds it."""
+
+    BASE = "AutoModel"
+    SEQUENCE_CLASSIFICATION = "AutoModelForSequenceClassification"
+    CAUSAL_LM = "AutoModelForCausalLM"
+    SEQ2SEQ_LM = "AutoModelForSeq2SeqLM"
+    IMAGE_CLASSIFICATION = "AutoModelForImageClassification"
+
+
+class Kind(StrEnum):
+    """What a weight does; quantization touches LINEAR only, FLOPs come from LINEAR and CONVOLUTION."""
+
+    EMBEDDING = "Embedding"
+    LINEAR = "Linear"
+    CONVOLUTION = "Convolution"
+    NORM = "Norm"
+    OTHER = "Other"
+
+
+class Per(StrEnum):
+    """What passes through a weight once: a token of one side, or a whole sample."""
+
+    ENCODER_TOKEN = "EncoderToken"  # noqa: S105 - a text token, no secret
+    DECODER_TOKEN = "DecoderToken"  # noqa: S105
+    LOGITS_TOKEN = "LogitsToken"  # noqa: S105
+    SAMPLE = "Sample"
+
+
+class Norm(StrEnum):
+    """The normalization of a transformer layer."""
+
+    LAYER = "LayerNorm"
+    RMS = "RMSNorm"
+
+
+@dataclass(frozen=True, slots=True)
+class Weights:
+    """`count` equal tensors of `outputs` x `inputs` elements, each with a bias of `outputs` elements if `bias`.
+
+    An embedding has `outputs` rows of width `inputs`; a norm has `outputs` scales and `inputs` is 1; a convolution's
+    `inputs` is its fan-in (channels x kernel area). `used` is how many of the copies one token passes through, which
+    is less than `count` for experts. A `tied` tensor shares its storage with an embedding and adds no parameters.
+    """
+
+    name: str
+    kind: Kind
+    outputs: int
+    inputs: int = 1
+    bias: bool = False
+    count: int = 1
+    used: int = -1
+    tied: bool = False
+    per: Per = Per.SAMPLE
+
+    @property
+    def passes(self) -> int:
+        """Copies that one token or sample passes through."""
+        return self.count if self.used < 0 else self.used
+
+    @property
+    def elements(self) -> int:
+        """Elements of one copy, bias included."""
+        return self.outputs * self.inputs + (self.outputs if self.bias else 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """Equal transformer layers, one after another. Widths are in elements, windows in tokens."""
+
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    intermediate: int
+    norm: Norm
+    causal: bool
+    gated: bool = False
+    cross_attention: bool = False
+    position_bias: bool = False
+    window_tokens: int | None = None
+    window_layers: int = 0
+    experts: int = 0
+    experts_per_token: int = 0
+    hidden_dropout: float = 0.0
+    attention_dropout: float = 0.0
+
+    @property
+    def query_width(self) -> int:
+        """Elements of all query heads of one token."""
+        return self.heads * self.head_dim
+
+    @property
+    def kv_width(self) -> int:
+        """Elements of all key heads (and of all value heads) of one token."""
+        return self.kv_heads * self.head_dim
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """What a vision model reads. `patch_pixels` is None where the model has no patches."""
+
+    height_pixels: int
+    width_pixels: int
+    channels: int
+    patch_pixels: tuple[int, int] | None
+    fixed_size: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Convolution:
+    """One convolution with `same` padding; its output side is the image's side divided by `downscale`, rounded up."""
+
+    name: str
+    channels_in: int
+    channels_out: int
+    kernel: int
+    downscale: int
+    activated: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Architecture:
+    """A model's geometry and weights, from its transformers configuration.
+
+    `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether a
+    freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
+    checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have, the
+    weights it adds to `body`.
+    """
+
+    model_type: str
+    family: Family
+    modality: Modality
+    hidden: int
+    body: tuple[Weights, ...]
+    heads: tuple[tuple[Head, tuple[Weights, ...]], ...]
+    encoder: Stack | None = None
+    decoder: Stack | None = None
+    vocab: int | None = None
+    max_positions: int | None = None
+    tied: bool = False
+    checkpoint_tied: bool = False
+    image: Image | None = None
+    convolutions: tuple[Convolution, ...] = ()
+    labels: int | None = None
+    buffers: int = 0
+
+    def head_weights(self, head: Head) -> tuple[Weights, ...]:
+        """The weights that this head adds; KeyError where this kind of model has no such head."""
+        return dict(self.heads)[head]
+
+
+@dataclass(frozen=True, slots=True)
+class Unsupported:
+    """Why no Architecture could be read; `field` is the configuration's field that decided."""
+
+    field: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.field}: {self.reason}"

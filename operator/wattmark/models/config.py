@@ -1,0 +1,41 @@
+"""From a transformers config.json to an Architecture."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from wattmark.models.architecture import Architecture, Unsupported
+from wattmark.models.families import bert, gpt2, llama, resnet, t5, vit
+from wattmark.models.fields import Fields, OddFieldError
+
+READERS: Mapping[str, Callable[[Fields], Architecture]] = {
+    "bert": bert.bert,
+    "distilbert": bert.distilbert,
+    "gpt2": gpt2.gpt2,
+    "llama": llama.llama,
+    "mistral": llama.mistral,
+    "qwen2": llama.qwen2,
+    "qwen3": llama.qwen3,
+    "resnet": resnet.resnet,
+    "roberta": bert.bert,
+    "t5": t5.t5,
+    "vit": vit.vit,
+    "xlm-roberta": bert.bert,
+}
+
+
+def architecture(config: Mapping[str, Any]) -> Architecture | Unsupported:
+    """Read a config.json that may say anything. Never raises: what cannot be read is Unsupported, with its field."""
+    if not isinstance(config, Mapping):
+        return Unsupported("config", f"is a {type(config).__name__}, not an object")
+    kind = config.get("model_type")
+    reader = READERS.get(kind) if isinstance(kind, str) else None
+    if reader is None:
+        if kind is None:
+            return Unsupported("model_type", "is missing")
+        return Unsupported("model_type", f"{kind!r:.60} is not covered by the closed form ({', '.join(READERS)} are)")
+    try:
+        fields = Fields(config)
+        fields.must_not("quantization_config", {})
+        return reader(fields)
+    except OddFieldError as odd:
+        return Unsupported(odd.name, odd.reason)

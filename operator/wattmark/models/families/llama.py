@@ -1,0 +1,111 @@
+"""Llama and the decoders built like it: Mistral, Qwen 2, Qwen 3. Rotary positions, RMSNorm, gated feed-forward."""
+
+from dataclasses import dataclass, replace
+
+from wattmark.models.architecture import Architecture, Family, Head, Modality, Norm, Per, Stack, Weights
+from wattmark.models.fields import Fields, OddFieldError, divides
+from wattmark.models.layers import attention, embedding, lm_head, mlp, norm
+
+TOKEN = Per.DECODER_TOKEN
+
+
+@dataclass(frozen=True, slots=True)
+class _Biases:
+    qkv: bool = False
+    out: bool = False
+    mlp: bool = False
+
+
+def llama(fields: Fields) -> Architecture:
+    """Llama 1, 2 and 3 (and TinyLlama, Vicuna and others of the same type)."""
+    every = fields.flag("attention_bias", default=False)
+    biases = _Biases(every, every, fields.flag("mlp_bias", default=False))
+    return _decoder(fields, _stack(fields, _head_dim(fields)), biases, 2048)
+
+
+def mistral(fields: Fields) -> Architecture:
+    """Mistral: every layer attends within the sliding window, if there is one."""
+    stack = _stack(fields, _head_dim(fields), kv_heads=8)
+    # A missing window is transformers' default; null means none.
+    window = 4096 if "sliding_window" not in fields else fields.optional("sliding_window")
+    stack = replace(stack, window_tokens=window, window_layers=stack.layers if window else 0)
+    return _decoder(fields, stack, _Biases(), 131072)
+
+
+def qwen2(fields: Fields) -> Architecture:
+    """Qwen 2 and 2.5: biases on query, key and value."""
+    return _decoder(
+        fields, _qwen_windows(fields, _stack(fields, _head_dim(fields), kv_heads=32)), _Biases(qkv=True), 32768
+    )
+
+
+def qwen3(fields: Fields) -> Architecture:
+    """Qwen 3: query and key are normalized per head; the head size is its own field."""
+    stack = _qwen_windows(fields, _stack(fields, fields.integer("head_dim", default=128), kv_heads=32))
+    every = fields.flag("attention_bias", default=False)
+    query_key = norm("layers.attention.query_key_norms", stack.head_dim, Norm.RMS, count=2 * stack.layers)
+    return _decoder(fields, stack, _Biases(every, every), 32768, (query_key,))
+
+
+def _head_dim(fields: Fields) -> int:
+    own = fields.optional("head_dim")
+    return own or divides("hidden_size", fields.integer("hidden_size"), fields.integer("num_attention_heads"))
+
+
+def _stack(fields: Fields, head_dim: int, kv_heads: int | None = None) -> Stack:
+    """`kv_heads` is the class's own default; Llama's is as many as query heads."""
+    heads = fields.integer("num_attention_heads")
+    key_heads = fields.integer("num_key_value_heads", default=kv_heads or heads)
+    divides("num_attention_heads", heads, key_heads)
+    return Stack(
+        layers=fields.integer("num_hidden_layers"),
+        hidden=fields.integer("hidden_size"),
+        heads=heads,
+        kv_heads=key_heads,
+        head_dim=head_dim,
+        intermediate=fields.integer("intermediate_size"),
+        norm=Norm.RMS,
+        causal=True,
+        gated=True,
+        attention_dropout=fields.share("attention_dropout", default=0.0),
+    )
+
+
+def _qwen_windows(fields: Fields, stack: Stack) -> Stack:
+    if not fields.flag("use_sliding_window", default=False):
+        return stack
+    window = fields.integer("sliding_window", default=4096)
+    types = fields.raw("layer_types")
+    if types is None:
+        first = fields.integer("max_window_layers", default=28, low=0)
+        return replace(stack, window_tokens=window, window_layers=max(0, stack.layers - first))
+    if not isinstance(types, list | tuple) or len(types) != stack.layers:
+        raise OddFieldError("layer_types", f"does not name the kind of each of the {stack.layers} layers")
+    return replace(stack, window_tokens=window, window_layers=sum(kind == "sliding_attention" for kind in types))
+
+
+def _decoder(
+    fields: Fields, stack: Stack, biases: _Biases, positions: int, more: tuple[Weights, ...] = ()
+) -> Architecture:
+    vocab, hidden = fields.integer("vocab_size"), stack.hidden
+    tied = fields.flag("tie_word_embeddings", default=False)
+    return Architecture(
+        model_type=fields.text("model_type", default="llama"),
+        family=Family.DECODER,
+        modality=Modality.TEXT,
+        hidden=hidden,
+        body=(
+            embedding("embeddings.word", vocab, hidden),
+            *attention("layers.attention", stack, TOKEN, qkv_bias=biases.qkv, out_bias=biases.out),
+            *mlp("layers.mlp", stack, TOKEN, bias=biases.mlp),
+            norm("layers.norms", hidden, Norm.RMS, count=2 * stack.layers),
+            *more,
+            norm("norm", hidden, Norm.RMS),
+        ),
+        heads=((Head.BASE, ()), (Head.CAUSAL_LM, (lm_head(hidden, vocab, tied=tied),))),
+        decoder=stack,
+        vocab=vocab,
+        max_positions=fields.integer("max_position_embeddings", default=positions),
+        tied=tied,
+        checkpoint_tied=tied,
+    )

@@ -1,0 +1,58 @@
+"""How many parameters a model has, as stored: tied weights once."""
+
+from dataclasses import dataclass
+
+from wattmark.models.architecture import Architecture, Head, Kind
+
+
+@dataclass(frozen=True, slots=True)
+class ParameterCount:
+    """Parameters by what they do. `total` is all that is stored; `active` is what one token passes through.
+
+    `active` is `total` but for experts. `buffers` are floating-point elements that are no parameters (batch norm's
+    running statistics) and take memory all the same. `quantizable` are the elements of linear layers but the output
+    projection, biases apart: what int8 and nf4 replace. `linear_outputs` are those layers' rows, which carry the
+    quantization's scales.
+    """
+
+    total: int
+    embedding: int
+    linear: int
+    convolution: int
+    norm: int
+    other: int
+    active: int
+    buffers: int
+    quantizable: int
+    linear_outputs: int
+
+
+def parameters(architecture: Architecture, head: Head, *, pretrained: bool = False) -> ParameterCount:
+    """Parameters of the model that transformers builds with this head.
+
+    Equal, to the parameter, to the sum over the unique storages of the framework's own model; with `pretrained`, of
+    the model that holds the published checkpoint. KeyError where this kind of model has no such head.
+    """
+    everything = (*architecture.body, *architecture.head_weights(head))
+    # A checkpoint that brings a projection of its own unties what a freshly built model shares.
+    untied = pretrained and architecture.tied and not architecture.checkpoint_tied
+    stored = [weight for weight in everything if untied or not weight.tied]
+    by_kind = dict.fromkeys(Kind, 0)
+    for weight in stored:
+        by_kind[weight.kind] += weight.elements * weight.count
+    total = sum(by_kind.values())
+    idle = sum(weight.elements * (weight.count - weight.passes) for weight in stored)
+    # bitsandbytes leaves the output projection and classifiers alone, whose errors reach the result undamped.
+    inner = [weight for weight in architecture.body if weight.kind is Kind.LINEAR]
+    return ParameterCount(
+        total=total,
+        embedding=by_kind[Kind.EMBEDDING],
+        linear=by_kind[Kind.LINEAR],
+        convolution=by_kind[Kind.CONVOLUTION],
+        norm=by_kind[Kind.NORM],
+        other=by_kind[Kind.OTHER],
+        active=total - idle,
+        buffers=architecture.buffers,
+        quantizable=sum(weight.outputs * weight.inputs * weight.count for weight in inner),
+        linear_outputs=sum(weight.outputs * weight.count for weight in inner),
+    )

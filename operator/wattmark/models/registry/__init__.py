@@ -1,0 +1,52 @@
+"""Known models: configurations that ship with Wattmark, so that a name is enough and no network is needed."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from difflib import get_close_matches
+from functools import cache
+from importlib.resources import files
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class KnownModel:
+    """A model of the registry: its hub id, other names for it, and its transformers configuration."""
+
+    id: str
+    names: tuple[str, ...]
+    config: Mapping[str, Any]
+
+
+@cache
+def _models() -> Mapping[str, KnownModel]:
+    """All models by id. Read at first use: 40 kB of JSON that the start of a program need not wait for."""
+    found: dict[str, KnownModel] = {}
+    for file in sorted(files(__name__).iterdir(), key=lambda entry: entry.name):
+        if file.name.endswith(".json"):
+            family = json.loads(file.read_text("utf-8"))
+            for model_id, entry in family["models"].items():
+                config = {**family["defaults"], **entry.get("config", {})}
+                found[model_id] = KnownModel(model_id, tuple(entry.get("names", ())), config)
+    return found
+
+
+@cache
+def _index() -> Mapping[str, KnownModel]:
+    return {name.lower(): model for model in _models().values() for name in (model.id, *model.names)}
+
+
+def known_ids() -> tuple[str, ...]:
+    """The hub ids of all known models."""
+    return tuple(_models())
+
+
+def lookup(name: str) -> KnownModel | None:
+    """The model with this hub id or common name, in any case of letters; None if the registry has none."""
+    return _index().get(name.strip().lower())
+
+
+def similar(name: str) -> tuple[str, ...]:
+    """Up to three ids that a misspelt name may have meant."""
+    close = get_close_matches(name.strip().lower(), _index(), n=3)
+    return tuple(dict.fromkeys(_index()[match].id for match in close))

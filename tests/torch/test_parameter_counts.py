@@ -1,0 +1,115 @@
+"""The closed forms against the framework's own model, built on the meta device: no memory, no time."""
+
+import copy
+import logging
+from typing import Any
+
+import pytest
+
+from wattmark.api.workload import WorkloadType
+from wattmark.models import Architecture, Family, Head, architecture, flops, head_for, known_ids, lookup, parameters
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
+
+logging.getLogger("transformers").setLevel(logging.ERROR)
+
+
+def known(model_id: str) -> tuple[dict[str, Any], Architecture]:
+    model = lookup(model_id)
+    assert model is not None
+    read = architecture(model.config)
+    assert isinstance(read, Architecture)
+    return dict(model.config), read
+
+
+def built(config: dict[str, Any], head: Head) -> Any:
+    options = copy.deepcopy(config)
+    with torch.device("meta"):
+        own = transformers.AutoConfig.for_model(options.pop("model_type"), **options)
+        return getattr(transformers, head.value).from_config(own)
+
+
+def heads_of_known_models() -> list[Any]:
+    """Every head that some workload puts on a known model, each once."""
+    pairs = {(i, head_for(known(i)[1], workload)) for i in known_ids() for workload in WorkloadType}
+    return [pytest.param(model_id, head, id=f"{model_id} {head}") for model_id, head in sorted(pairs)]
+
+
+@pytest.mark.parametrize(("model_id", "head"), heads_of_known_models())
+def test_every_known_model_has_as_many_parameters_as_the_framework_builds(model_id: str, head: Head) -> None:
+    config, read = known(model_id)
+    model = built(config, head)
+    count = parameters(read, head)
+    assert count.total == sum(p.numel() for p in model.parameters())
+    floating = {n: b for n, b in model.named_buffers() if b.is_floating_point() and n in model.state_dict()}
+    assert count.buffers == sum(b.numel() for b in floating.values())
+    assert count.embedding + count.linear + count.convolution + count.norm + count.other == count.total
+
+
+INLINE: list[Any] = [
+    pytest.param(
+        {"model_type": "llama", "attention_bias": True, "mlp_bias": True}, Head.CAUSAL_LM, id="biases everywhere"
+    ),
+    pytest.param({"model_type": "qwen3", "num_key_value_heads": 2}, Head.CAUSAL_LM, id="a head size of its own"),
+    pytest.param(
+        {"model_type": "qwen2", "num_key_value_heads": 4, "tie_word_embeddings": True}, Head.BASE, id="without a head"
+    ),
+    pytest.param(
+        {"model_type": "mistral", "head_dim": 48, "num_key_value_heads": 2},
+        Head.CAUSAL_LM,
+        id="heads wider than the hidden size",
+    ),
+    pytest.param(
+        {"model_type": "bert", "id2label": {0: "a", 1: "b", 2: "c"}}, Head.SEQUENCE_CLASSIFICATION, id="labels"
+    ),
+    pytest.param({"model_type": "roberta"}, Head.SEQUENCE_CLASSIFICATION, id="defaults of RoBERTa"),
+    pytest.param(
+        {"model_type": "vit", "image_size": [32, 48], "patch_size": 8, "qkv_bias": False}, Head.BASE, id="oblong image"
+    ),
+]
+
+
+@pytest.mark.parametrize(("fields", "head"), INLINE)
+def test_a_configuration_of_ones_own_is_counted_exactly(fields: dict[str, Any], head: Head) -> None:
+    sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96}
+    config = {**sizes, "vocab_size": 100, **fields}
+    if fields["model_type"] == "vit":
+        del config["vocab_size"]
+    read = architecture(config)
+    assert isinstance(read, Architecture), read
+    assert parameters(read, head).total == sum(p.numel() for p in built(config, head).parameters())
+
+
+@pytest.mark.parametrize(
+    "model_id",
+    [
+        "bert-tiny",
+        "distilbert",
+        "gpt2",
+        "smollm2-135m",
+        "qwen3-0.6b",
+        "t5-small",
+        "flan-t5-small",
+        "vit-tiny",
+        "resnet-18",
+        "resnet-50",
+    ],
+)
+def test_the_flops_of_a_forward_pass_are_those_that_torch_counts(model_id: str) -> None:
+    config, read = known(model_id)
+    head = head_for(read, WorkloadType.INFERENCE)
+    model = built(config, head).eval()
+    text = torch.zeros((2, 24), dtype=torch.long, device="meta")
+    inputs: dict[str, Any] = {"input_ids": text}
+    shape: dict[str, Any] = {"encoder_tokens": 24, "decoder_tokens": 24, "logits_tokens": 24}
+    if read.image:
+        side = (read.image.height_pixels, read.image.width_pixels)
+        inputs, shape = {"pixel_values": torch.zeros((2, read.image.channels, *side), device="meta")}, {}
+    elif read.family is Family.ENCODER_DECODER:
+        inputs["decoder_input_ids"] = text[:, :7]
+        shape |= {"decoder_tokens": 7, "logits_tokens": 7}
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        model(**inputs)
+    assert flops(read, head, batch=2, **shape).total == counter.get_total_flops()

@@ -1,0 +1,150 @@
+"""Reading configurations of known and of odd origin."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattmark.api.workload import WorkloadType
+from wattmark.models import Architecture, Head, Unsupported, architecture, head_for, lookup, parameters
+from wattmark.models.config import READERS
+
+LLAMA: dict[str, Any] = {
+    "model_type": "llama",
+    "vocab_size": 100,
+    "hidden_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "intermediate_size": 128,
+}
+
+
+def read(config: dict[str, Any]) -> Architecture:
+    found = architecture(config)
+    assert isinstance(found, Architecture), found
+    return found
+
+
+def known(name: str) -> Architecture:
+    model = lookup(name)
+    assert model is not None
+    return read(dict(model.config))
+
+
+@pytest.mark.parametrize(
+    ("changes", "field", "says"),
+    [
+        pytest.param({"model_type": "mamba"}, "model_type", "'mamba' is not covered", id="a type without closed form"),
+        pytest.param({"model_type": None}, "model_type", "is missing", id="no type"),
+        pytest.param({"model_type": ["llama"]}, "model_type", "is not covered", id="a list for a type"),
+        pytest.param({"hidden_size": None}, "hidden_size", "is missing", id="a size that is null"),
+        pytest.param({"hidden_size": "64"}, "hidden_size", "'64', not a whole number", id="a string for a number"),
+        pytest.param({"hidden_size": True}, "hidden_size", "not a whole number", id="a flag for a number"),
+        pytest.param({"num_hidden_layers": 0}, "num_hidden_layers", "from 1", id="no layers"),
+        pytest.param({"vocab_size": 1 << 40}, "vocab_size", "from 1 to", id="a size beyond reason"),
+        pytest.param({"hidden_size": 66}, "hidden_size", "66 cannot be divided into 4", id="heads of unequal size"),
+        pytest.param({"num_key_value_heads": 3}, "num_attention_heads", "into 3", id="uneven groups of heads"),
+        pytest.param({"attention_dropout": 7}, "attention_dropout", "from 0 to 1", id="a share above one"),
+        pytest.param({"tie_word_embeddings": "no"}, "tie_word_embeddings", "not true or false", id="a word for a flag"),
+        pytest.param({"quantization_config": {"bits": 4}}, "quantization_config", "not covered", id="a quantized one"),
+    ],
+)
+def test_an_odd_field_is_named(changes: dict[str, Any], field: str, says: str) -> None:
+    found = architecture(LLAMA | changes)
+    assert isinstance(found, Unsupported)
+    assert found.field == field
+    assert says in found.reason
+
+
+@pytest.mark.parametrize("config", [None, [], "llama", 7, {}])
+def test_what_is_no_configuration_is_unsupported(config: Any) -> None:
+    assert isinstance(architecture(config), Unsupported)
+
+
+ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "gated-gelu", [], [1, 2], {}])
+EXAMPLES = ("bert", "distilbert", "roberta", "gpt2", "mistral-7b", "qwen3-8b", "t5", "vit", "resnet-18")
+
+
+@given(st.sampled_from(EXAMPLES), st.data())
+def test_reading_never_raises(name: str, data: st.DataObject) -> None:
+    model = lookup(name)
+    assert model is not None
+    fields = sorted({*model.config, "id2label", "num_labels", "layer_types", "use_sliding_window", "head_dim"})
+    odd = data.draw(st.dictionaries(st.sampled_from(fields), ODD, min_size=1, max_size=3))
+    assert isinstance(architecture({**model.config, **odd}), Architecture | Unsupported)
+
+
+PUBLISHED = {
+    "bert-base-uncased": 109_482_240,
+    "bert-large-uncased": 335_141_888,
+    "mbert": 177_853_440,
+    "distilbert": 66_362_880,
+    "roberta-base": 124_645_632,
+    "xlm-r": 278_043_648,
+    "gpt2": 124_439_808,
+    "gpt2-xl": 1_557_611_200,
+    "llama-2-7b": 6_738_415_616,
+    "llama-2-70b": 68_976_648_192,
+    "llama-3.1-8b": 8_030_261_248,
+    "llama-3.2-1b": 1_235_814_400,
+    "tinyllama": 1_100_048_384,
+    "mistral-7b-v0.1": 7_241_732_096,
+    "qwen2.5-0.5b": 494_032_768,
+    "qwen2.5-7b": 7_615_616_512,
+    "qwen3-8b": 8_190_735_360,
+    "t5-base": 222_903_552,
+    "flan-t5-base": 247_577_856,
+    "flan-t5-xxl": 11_135_332_352,
+    "vit-base": 86_567_656,
+    "resnet-18": 11_689_512,
+    "resnet-50": 25_557_032,
+    "resnet-152": 60_192_808,
+}
+
+
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_checkpoint_has_its_published_size(name: str) -> None:
+    read_model = known(name)
+    head = head_for(read_model, WorkloadType.INFERENCE)
+    assert parameters(read_model, head, pretrained=True).total == PUBLISHED[name]
+
+
+@pytest.mark.parametrize(
+    ("name", "length"),
+    [
+        pytest.param("bert", 512, id="BERT has a row for each position"),
+        pytest.param("roberta", 512, id="RoBERTa never uses its first two rows"),
+        pytest.param("gpt2", 1024, id="GPT-2"),
+        pytest.param("llama-3.1-8b", 131072, id="rotary positions still end where the configuration says"),
+        pytest.param("t5", None, id="T5's relative positions have no end"),
+        pytest.param("vit", 197, id="ViT reads 14 x 14 patches and a class token"),
+    ],
+)
+def test_the_longest_sequence(name: str, length: int | None) -> None:
+    assert known(name).max_positions == length
+
+
+@pytest.mark.parametrize(
+    ("name", "workload", "head"),
+    [
+        pytest.param("bert", WorkloadType.INFERENCE, Head.BASE, id="an encoder alone"),
+        pytest.param("bert", WorkloadType.TRAINING, Head.SEQUENCE_CLASSIFICATION, id="an encoder with a loss"),
+        pytest.param("gpt2", WorkloadType.TRAINING, Head.CAUSAL_LM, id="a decoder"),
+        pytest.param("t5", WorkloadType.INFERENCE, Head.SEQ2SEQ_LM, id="an encoder and decoder"),
+        pytest.param("vit", WorkloadType.TRAINING, Head.IMAGE_CLASSIFICATION, id="a vision transformer"),
+        pytest.param("resnet-18", WorkloadType.INFERENCE, Head.IMAGE_CLASSIFICATION, id="a convolutional network"),
+    ],
+)
+def test_which_head_a_workload_takes(name: str, workload: WorkloadType, head: Head) -> None:
+    assert head_for(known(name), workload) is head
+
+
+def test_a_window_that_is_missing_is_the_class_default_and_null_is_none() -> None:
+    config = LLAMA | {"model_type": "mistral"}
+    missing, null = read(config), read(config | {"sliding_window": None})
+    assert missing.decoder is not None
+    assert null.decoder is not None
+    assert (missing.decoder.window_tokens, missing.decoder.window_layers) == (4096, 2)
+    assert (null.decoder.window_tokens, null.decoder.window_layers) == (None, 0)

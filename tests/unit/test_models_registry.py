@@ -1,0 +1,40 @@
+"""The registry: names, and that every entry can be read."""
+
+import pytest
+
+from wattmark.models import Architecture, architecture, known_ids, lookup, similar
+
+
+@pytest.mark.parametrize("model_id", known_ids())
+def test_every_entry_is_an_architecture(model_id: str) -> None:
+    model = lookup(model_id)
+    assert model is not None
+    assert isinstance(architecture(model.config), Architecture)
+    assert model.config["architectures"]
+
+
+@pytest.mark.parametrize(
+    ("name", "model_id"),
+    [
+        pytest.param("google-bert/bert-base-uncased", "google-bert/bert-base-uncased", id="a hub id"),
+        pytest.param("bert-base-uncased", "google-bert/bert-base-uncased", id="the id it had before"),
+        pytest.param("GPT2-XL", "openai-community/gpt2-xl", id="any case of letters"),
+        pytest.param("meta-llama/llama-3.1-8b-instruct", "meta-llama/Llama-3.1-8B", id="a sibling of the same shape"),
+        pytest.param("resnet50", "microsoft/resnet-50", id="a common name"),
+    ],
+)
+def test_a_name_leads_to_its_model(name: str, model_id: str) -> None:
+    model = lookup(name)
+    assert model is not None
+    assert model.id == model_id
+
+
+def test_an_unknown_name_has_no_model_but_perhaps_a_similar_one() -> None:
+    assert lookup("no-such/model") is None
+    assert "google-bert/bert-base-uncased" in similar("bert-base-uncase")
+    assert similar("zzzzzzzzzzzzzzzzzz") == ()
+
+
+def test_no_name_means_two_models() -> None:
+    names = [name.lower() for i in known_ids() if (model := lookup(i)) for name in (model.id, *model.names)]
+    assert len(names) == len(set(names))
