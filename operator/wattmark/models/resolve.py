@@ -1,0 +1,125 @@
+"""A workload asked of a model, with every default that depends on the model filled in: one rule for operator and runner."""
+
+from dataclasses import dataclass
+
+from wattmark.api.conditions import Reason
+from wattmark.api.order import Resolved, ResolvedInput
+from wattmark.api.workload import (
+    ImageInput,
+    Input,
+    Precision,
+    RuntimeSpec,
+    TextInput,
+    WorkloadSpec,
+    WorkloadType,
+)
+from wattmark.models.architecture import Architecture, Family, Modality
+
+DEFAULT_INPUT_TOKENS = 512
+DEFAULT_OUTPUT_TOKENS = 128
+DEFAULT_PIXELS = 224
+_GENERATES = (Family.DECODER, Family.ENCODER_DECODER)
+_MIXED = (Precision.BF16_MIXED, Precision.FP16_MIXED)
+
+
+@dataclass(frozen=True, slots=True)
+class Impossible:
+    """Why a workload cannot be run on a model at all; `message` names the field and the remedy."""
+
+    reason: Reason
+    message: str
+
+
+def resolve(
+    architecture: Architecture, workload: WorkloadSpec, runtime: RuntimeSpec, gpus: int
+) -> Resolved | Impossible:
+    """Fill in input size and precision, or say which field makes the workload impossible."""
+    precision = _precision(workload.type, runtime.precision, gpus)
+    if isinstance(precision, Impossible):
+        return precision
+    asked = workload.shape.input or Input()
+    sample = (
+        _text(architecture, workload.type, asked)
+        if architecture.modality is Modality.TEXT
+        else _image(architecture, asked)
+    )
+    if isinstance(sample, Impossible):
+        return sample
+    return Resolved(
+        workload=workload.type,
+        batch_size_per_device=workload.shape.batch_size_per_device,
+        input=sample,
+        optimizer=workload.training.optimizer if workload.training else None,
+        precision=precision,
+        attention=runtime.attention,
+    )
+
+
+def _precision(workload: WorkloadType, asked: Precision | None, gpus: int) -> Precision | Impossible:
+    if asked is None:
+        if gpus == 0:
+            return Precision.FP32
+        return Precision.BF16_MIXED if workload is WorkloadType.TRAINING else Precision.BF16
+    if gpus == 0 and asked in (Precision.TF32, Precision.FP16_MIXED):
+        return Impossible(
+            Reason.IMPOSSIBLE_PRECISION,
+            f"runtime.precision {asked.value} needs a GPU; with resources.gpusPerNode 0 use fp32 or bf16",
+        )
+    if workload is WorkloadType.TRAINING and asked is Precision.FP16:
+        return Impossible(
+            Reason.IMPOSSIBLE_PRECISION,
+            "runtime.precision fp16 cannot be trained: its gradients underflow; use fp16-mixed or bf16-mixed",
+        )
+    if workload is WorkloadType.INFERENCE and asked in _MIXED:
+        return Impossible(
+            Reason.IMPOSSIBLE_PRECISION,
+            f"runtime.precision {asked.value} is for training; for inference use {asked.value.removesuffix('-mixed')}",
+        )
+    return asked
+
+
+def _text(architecture: Architecture, workload: WorkloadType, asked: Input) -> ResolvedInput | Impossible:
+    if asked.image is not None:
+        return _wrong("image", architecture, "reads text; give input.text")
+    text = asked.text or TextInput()
+    generates = architecture.family in _GENERATES and workload is WorkloadType.INFERENCE
+    if text.output_tokens and not generates:
+        why = "a training step generates nothing" if architecture.family in _GENERATES else "it does not generate"
+        return _wrong("text.outputTokens", architecture, f"cannot have it: {why}; remove it")
+    limit = architecture.max_positions
+    # An encoder-decoder's output stands in a sequence of its own; a decoder's follows its input.
+    shares = architecture.family is Family.DECODER
+    default_out = DEFAULT_OUTPUT_TOKENS if generates else 0
+    if limit is None:
+        return ResolvedInput(
+            input_tokens=text.input_tokens or DEFAULT_INPUT_TOKENS,
+            output_tokens=default_out if text.output_tokens is None else text.output_tokens,
+        )
+    if text.input_tokens is None:
+        room = limit - (text.output_tokens or 0) if shares else limit
+        input_tokens = max(1, min(DEFAULT_INPUT_TOKENS, room))
+    else:
+        input_tokens = text.input_tokens
+    room = limit - input_tokens if shares else limit
+    output_tokens = min(default_out, max(0, room)) if text.output_tokens is None else text.output_tokens
+    if input_tokens > limit or output_tokens > room:
+        total = f"{input_tokens} input and {output_tokens} output tokens" if output_tokens else f"{input_tokens} tokens"
+        return _wrong("text", architecture, f"takes at most {limit} tokens, not {total}; shorten the input")
+    return ResolvedInput(input_tokens=input_tokens, output_tokens=output_tokens)
+
+
+def _image(architecture: Architecture, asked: Input) -> ResolvedInput | Impossible:
+    if asked.text is not None:
+        return _wrong("text", architecture, "sees images; give input.image")
+    image, own = asked.image or ImageInput(), architecture.image
+    height = image.height_pixels or (own.height_pixels if own else DEFAULT_PIXELS)
+    width = image.width_pixels or (own.width_pixels if own else DEFAULT_PIXELS)
+    if own and own.fixed_size and (height, width) != (own.height_pixels, own.width_pixels):
+        return _wrong(
+            "image", architecture, f"sees {own.height_pixels} x {own.width_pixels} pixels, not {height} x {width}"
+        )
+    return ResolvedInput(height_pixels=height, width_pixels=width)
+
+
+def _wrong(field: str, architecture: Architecture, why: str) -> Impossible:
+    return Impossible(Reason.IMPOSSIBLE_INPUT, f"input.{field}: a model of type {architecture.model_type} {why}")

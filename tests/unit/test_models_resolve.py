@@ -1,0 +1,80 @@
+import pytest
+from wattmark.api.conditions import Reason
+from wattmark.api.workload import RuntimeSpec, WorkloadSpec
+from wattmark.models import architecture, lookup
+from wattmark.models.architecture import Architecture
+from wattmark.models.resolve import Impossible, resolve
+
+
+def arch(name: str) -> Architecture:
+    known = lookup(name)
+    assert known is not None
+    found = architecture(known.config)
+    assert isinstance(found, Architecture)
+    return found
+
+
+def ask(kind: str, **shape: object) -> WorkloadSpec:
+    return WorkloadSpec.model_validate({"type": kind.capitalize(), kind: shape})
+
+
+@pytest.mark.parametrize(
+    ("model", "workload", "tokens"),
+    [
+        pytest.param("gpt2", ask("inference"), (512, 128), id="a decoder generates 128 tokens after 512 by default"),
+        pytest.param("bert-base-uncased", ask("inference"), (512, 0), id="an encoder generates nothing"),
+        pytest.param("t5-small", ask("inference"), (512, 128), id="an encoder-decoder has room for both"),
+        pytest.param("gpt2", ask("training"), (512, 0), id="a training step generates nothing"),
+        pytest.param(
+            "gpt2",
+            ask("inference", input={"text": {"inputTokens": 1000}}),
+            (1000, 24),
+            id="the default output shrinks to what the maximum length leaves",
+        ),
+        pytest.param(
+            "gpt2",
+            ask("inference", input={"text": {"outputTokens": 900}}),
+            (124, 900),
+            id="the default input shrinks to what the output leaves",
+        ),
+    ],
+)
+def test_token_defaults(model: str, workload: WorkloadSpec, tokens: tuple[int, int]) -> None:
+    resolved = resolve(arch(model), workload, RuntimeSpec(), gpus=1)
+    assert not isinstance(resolved, Impossible)
+    assert (resolved.input.input_tokens, resolved.input.output_tokens) == tokens
+
+
+@pytest.mark.parametrize(
+    ("kind", "gpus", "precision"),
+    [("inference", 1, "bf16"), ("training", 1, "bf16-mixed"), ("inference", 0, "fp32"), ("training", 0, "fp32")],
+)
+def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, precision: str) -> None:
+    resolved = resolve(arch("gpt2"), ask(kind), RuntimeSpec(), gpus)
+    assert not isinstance(resolved, Impossible)
+    assert resolved.precision.value == precision
+
+
+@pytest.mark.parametrize(
+    ("model", "workload", "runtime", "gpus", "reason", "word"),
+    [
+        pytest.param("gpt2", ask("inference"), {"precision": "tf32"}, 0, Reason.IMPOSSIBLE_PRECISION, "needs a GPU", id="tf32 on CPU"),
+        pytest.param("gpt2", ask("training"), {"precision": "fp16"}, 1, Reason.IMPOSSIBLE_PRECISION, "fp16-mixed", id="training in pure fp16"),
+        pytest.param("gpt2", ask("inference"), {"precision": "bf16-mixed"}, 1, Reason.IMPOSSIBLE_PRECISION, "use bf16", id="mixed inference"),
+        pytest.param(
+            "gpt2", ask("inference", input={"text": {"inputTokens": 1025}}), {}, 1, Reason.IMPOSSIBLE_INPUT, "at most 1024", id="longer than the model"
+        ),
+        pytest.param(
+            "bert-base-uncased", ask("inference", input={"text": {"outputTokens": 4}}), {}, 1, Reason.IMPOSSIBLE_INPUT, "does not generate", id="an encoder asked to generate"
+        ),
+        pytest.param("gpt2", ask("inference", input={"image": {}}), {}, 1, Reason.IMPOSSIBLE_INPUT, "reads text", id="an image for a text model"),
+        pytest.param("resnet-18", ask("inference", input={"text": {}}), {}, 1, Reason.IMPOSSIBLE_INPUT, "sees images", id="text for a vision model"),
+    ],
+)
+def test_impossible(
+    model: str, workload: WorkloadSpec, runtime: dict[str, str], gpus: int, reason: Reason, word: str
+) -> None:
+    answer = resolve(arch(model), workload, RuntimeSpec.model_validate(runtime), gpus)
+    assert isinstance(answer, Impossible)
+    assert answer.reason is reason
+    assert word in answer.message
