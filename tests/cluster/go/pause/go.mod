@@ -1,0 +1,3 @@
+module wattmark.dev/tests/cluster/pause
+
+go 1.21
