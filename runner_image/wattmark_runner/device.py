@@ -1,0 +1,186 @@
+"""What the model runs on. The same code drives CPU and GPU through `Device`."""
+
+import resource
+import sys
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import torch
+
+from wattmark.api.figures import DeviceFigures, Unavailable, UnavailableReason
+from wattmark.api.report import RunFailure
+from wattmark_runner.cpus import usable_cpus
+from wattmark_runner.failures import RunError
+from wattmark_runner.nvml import Gpu, NoNvml, gpu
+from wattmark_runner.power import CounterMeter, Meter, NoMeter
+
+_PEAKS = ("allocatedPeakBytes", "reservedPeakBytes", "processPeakBytes", "devicePeakBytes")
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceMemory:
+    """Peaks of each device since the last reset, and what could not be read of them."""
+
+    devices: list[DeviceFigures] = field(default_factory=list)
+    unavailable: list[Unavailable] = field(default_factory=list)
+
+
+class Device(Protocol):
+    """What measuring needs of a device."""
+
+    torch_device: torch.device
+
+    def synchronize(self) -> None:
+        """Return when all work queued on the device is done."""
+
+    def reset_peaks(self) -> None:
+        """Start the peaks anew."""
+
+    def observe(self) -> None:
+        """Read the memory in use on the device; to be called while the run's memory is held."""
+
+    def memory(self) -> DeviceMemory:
+        """The peaks."""
+
+    def allocator_peaks(self) -> tuple[int | None, int | None]:
+        """Bytes allocated and reserved at most since the last reset; None without a device."""
+
+    def meter(self) -> Meter:
+        """A meter for the device's energy."""
+
+
+class Cpu:
+    """The CPU: nothing is queued, and there is no device memory."""
+
+    def __init__(self) -> None:
+        self.torch_device = torch.device("cpu")
+        torch.set_num_threads(usable_cpus())
+
+    def synchronize(self) -> None:
+        """Nothing to do: an operator returns when it is done."""
+
+    def reset_peaks(self) -> None:
+        """Nothing to do: the peak of the host's memory is the process's own, from its start."""
+
+    def observe(self) -> None:
+        """Nothing to read."""
+
+    def memory(self) -> DeviceMemory:
+        """Nothing, and the reason."""
+        message = "the run was on the CPU; see memory.hostPeakBytes"
+        return DeviceMemory(
+            unavailable=[
+                Unavailable(field=f"memory.{name}", reason=UnavailableReason.NO_GPU, message=message) for name in _PEAKS
+            ]
+        )
+
+    def allocator_peaks(self) -> tuple[int | None, int | None]:
+        """None: the CPU's memory is not PyTorch's own."""
+        return None, None
+
+    def meter(self) -> Meter:
+        """None: there is no GPU."""
+        return NoMeter(UnavailableReason.NO_GPU, "the run was on the CPU; energy is read from a GPU's counter")
+
+
+class Cuda:
+    """One NVIDIA GPU or MIG instance.
+
+    The peaks of process and device are not sampled: PyTorch's allocator keeps what it has reserved, so a reading after
+    the iterations sees their peak still held. Where the allocator did give memory back in between, the part of the
+    reading that is not the allocator's (context, libraries, others) is added to the allocator's own peak.
+    """
+
+    def __init__(self) -> None:
+        self.torch_device = torch.device("cuda", 0)
+        properties = torch.cuda.get_device_properties(self.torch_device)
+        self.name: str = properties.name
+        self.capability = f"{properties.major}.{properties.minor}"
+        found = gpu(str(properties.uuid))
+        self.nvml = found if isinstance(found, Gpu) else None
+        self.no_nvml = found if isinstance(found, NoNvml) else None
+        kind = "MIG" if "MIG" in self.name else "GPU"
+        self.uuid = f"{kind}-{properties.uuid}"
+        self._process: int | None = None
+        self._device: int | None = None
+
+    def synchronize(self) -> None:
+        """Return when all kernels queued on the GPU are done."""
+        torch.cuda.synchronize(self.torch_device)
+
+    def reset_peaks(self) -> None:
+        """Start the allocator's peaks and ours anew."""
+        torch.cuda.reset_peak_memory_stats(self.torch_device)
+        self._process = self._device = None
+
+    def observe(self) -> None:
+        """Read the memory of process and device while the allocator holds its peak."""
+        held = torch.cuda.memory_reserved(self.torch_device)
+        given_back = torch.cuda.max_memory_reserved(self.torch_device) - held
+        free, total = torch.cuda.mem_get_info(self.torch_device)
+        used = self.nvml.used_bytes() if self.nvml else None
+        own = self.nvml.process_bytes() if self.nvml else None
+        # NVML counts what the driver keeps for itself; CUDA's own total leaves it out
+        self._device = max(self._device or 0, (total - free if used is None else used) + given_back)
+        if own is not None:
+            self._process = max(self._process or 0, own + given_back)
+
+    def allocator_peaks(self) -> tuple[int | None, int | None]:
+        """Bytes that the caching allocator had given out, and held, at most since the last reset."""
+        return torch.cuda.max_memory_allocated(self.torch_device), torch.cuda.max_memory_reserved(self.torch_device)
+
+    def memory(self) -> DeviceMemory:
+        """The peaks since the last reset, as far as they were observed."""
+        allocated, reserved = self.allocator_peaks()
+        figures = DeviceFigures(
+            index=0,
+            uuid=self.uuid,
+            allocated_peak_bytes=allocated,
+            reserved_peak_bytes=reserved,
+            process_peak_bytes=self._process,
+            device_peak_bytes=self._device,
+        )
+        if self._process is not None:
+            return DeviceMemory([figures])
+        if self.no_nvml:
+            reason, message = self.no_nvml.reason, self.no_nvml.message
+        else:
+            reason = UnavailableReason.NOT_VISIBLE
+            message = "NVML shows no process with this container's process id; see memory.devicePeakBytes"
+        return DeviceMemory(
+            [figures], [Unavailable(field="memory.processPeakBytes", reason=reason, message=message[:160])]
+        )
+
+    def meter(self) -> Meter:
+        """NVML's energy counter of this GPU."""
+        if self.nvml is None:
+            assert self.no_nvml is not None  # one of the two is set
+            return NoMeter(self.no_nvml.reason, self.no_nvml.message)
+        if self.nvml.millijoules() is None:
+            return NoMeter(
+                UnavailableReason.NO_ENERGY_COUNTER,
+                "the device has no energy counter: a MIG instance, a virtual GPU, or older than Volta",
+            )
+        return CounterMeter(self.nvml.millijoules)
+
+
+def open_device(gpus: int) -> Cpu | Cuda:
+    """The device of a run with that many GPUs. RunError DeviceUnavailable if PyTorch does not see them."""
+    if gpus == 0:
+        return Cpu()
+    if gpus > 1:
+        raise RunError(RunFailure.INVALID_ORDER, f"the run asks for {gpus} GPUs, and this runner drives one")
+    if not torch.cuda.is_available():
+        raise RunError(
+            RunFailure.DEVICE_UNAVAILABLE,
+            "the run asks for a GPU and PyTorch sees none: check that the node's driver is new enough for CUDA "
+            f"{torch.version.cuda}, that placement.runtimeClassName names the NVIDIA runtime where the cluster needs it, "
+            "and that the device plugin put the GPU into this container",
+        )
+    return Cuda()
+
+
+def host_peak_bytes() -> int:
+    """Peak resident set size of this process in bytes, from its start."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024  # Linux counts KiB, macOS bytes

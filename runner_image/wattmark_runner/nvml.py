@@ -1,0 +1,83 @@
+"""NVML, for what CUDA does not tell: memory in use by everybody, energy, power limit, clocks, driver."""
+
+import os
+from dataclasses import dataclass
+from typing import Any
+
+from wattmark.api.figures import UnavailableReason
+
+
+@dataclass(frozen=True, slots=True)
+class NoNvml:
+    """NVML cannot be asked at all, or not about this device."""
+
+    reason: UnavailableReason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """One GPU or MIG instance. What it cannot tell is None, whatever the cause: driver, MIG, virtual GPU, rights."""
+
+    library: Any
+    handle: Any
+
+    def _ask(self, function: str, *arguments: Any) -> Any:
+        try:
+            return getattr(self.library, function)(self.handle, *arguments)
+        except (self.library.NVMLError, AttributeError):
+            return None
+
+    def used_bytes(self) -> int | None:
+        """Bytes not free for anybody: in use by all processes, and reserved by the driver."""
+        memory = self._ask("nvmlDeviceGetMemoryInfo")
+        return None if memory is None else int(memory.total - memory.free)
+
+    def process_bytes(self) -> int | None:
+        """Bytes that belong to this process; None where NVML shows other process ids than this container does."""
+        for process in self._ask("nvmlDeviceGetComputeRunningProcesses") or ():
+            if process.pid == os.getpid() and process.usedGpuMemory is not None:
+                return int(process.usedGpuMemory)
+        return None
+
+    def millijoules(self) -> int | None:
+        """Energy since the driver was loaded; the whole GPU's, and not to be had of a MIG instance."""
+        energy = self._ask("nvmlDeviceGetTotalEnergyConsumption")
+        return None if energy is None else int(energy)
+
+    def power_limit_watts(self) -> float | None:
+        """The power limit in force."""
+        limit = self._ask("nvmlDeviceGetEnforcedPowerLimit")
+        return None if limit is None else limit / 1000
+
+    def sm_clock_megahertz(self) -> int | None:
+        """The clock of the multiprocessors, now."""
+        clock = self._ask("nvmlDeviceGetClockInfo", self.library.NVML_CLOCK_SM)
+        return None if clock is None else int(clock)
+
+    def driver_version(self) -> str | None:
+        """The driver's version."""
+        try:
+            return str(self.library.nvmlSystemGetDriverVersion())
+        except self.library.NVMLError:
+            return None
+
+
+def gpu(uuid: str) -> Gpu | NoNvml:
+    """The device with this UUID as CUDA gives it, without its prefix: CUDA's and NVML's indices may differ."""
+    try:
+        import pynvml
+    except ImportError:
+        return NoNvml(UnavailableReason.NO_NVML, "the package nvidia-ml-py is not installed")
+    try:
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return NoNvml(
+            UnavailableReason.NO_NVML, f"NVML does not start: {error}; the container needs driver capability utility"
+        )
+    for prefix in ("GPU-", "MIG-"):
+        try:
+            return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(prefix + uuid))
+        except pynvml.NVMLError:
+            continue
+    return NoNvml(UnavailableReason.NO_NVML, "NVML does not know the device that CUDA runs on")

@@ -1,0 +1,74 @@
+"""Generation: prefill, then one token after another on the KV cache, greedily, exactly as many as asked."""
+
+from collections.abc import Callable
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from wattmark.models import Family
+from wattmark_runner.data import start_token, token_ids
+from wattmark_runner.device import Device
+from wattmark_runner.models import Loaded
+from wattmark_runner.workloads.forward import last_position_only
+from wattmark_runner.workloads.iteration import Iteration, Timing
+
+Step = Callable[[torch.Tensor, Any], Any]
+
+
+def generation(loaded: Loaded, device: Device) -> Iteration:
+    """One generation of a whole batch.
+
+    Timed: from the start to the first token of every sample (time to first token: prefill, logits of the last
+    position, argmax), and from there to the last token. The device is synchronised at the start, after the first token
+    and at the end, not after each token: the gaps between tokens are known by their mean, and only one gap waits for a
+    clock. No sample ends early, whatever token it draws. The mean gap is None for a single token.
+    """
+    sizes, rows = loaded.resolved.input, loaded.resolved.batch_size_per_device
+    assert sizes.input_tokens and sizes.output_tokens  # the caller asked for a generation
+    tokens = sizes.output_tokens
+    prompt = token_ids(loaded, sizes.input_tokens, device.torch_device)
+    begin = _encoder_decoder if loaded.architecture.family is Family.ENCODER_DECODER else _decoder
+    model = loaded.model
+
+    def run() -> Timing:
+        device.synchronize()
+        start = perf_counter()
+        with torch.inference_mode():
+            output, step = begin(model, prompt)
+            token = _greedy(output)
+            device.synchronize()
+            first = perf_counter()
+            for _ in range(tokens - 1):
+                output = step(token, output.past_key_values)
+                token = _greedy(output)
+        device.synchronize()
+        end = perf_counter()
+        return Timing(end - start, first - start, (end - first) / (tokens - 1) if tokens > 1 else None)
+
+    return Iteration(run, rows, input_tokens=rows * sizes.input_tokens, output_tokens=rows * tokens)
+
+
+def _greedy(output: Any) -> torch.Tensor:
+    """The likeliest next token of each sample, [batch, 1]."""
+    token: torch.Tensor = output.logits[:, -1].argmax(-1, keepdim=True)
+    return token
+
+
+def _decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
+    last = last_position_only(model)
+
+    def step(token: torch.Tensor, cache: Any) -> Any:
+        return model(input_ids=token, past_key_values=cache, use_cache=True, **last)
+
+    return model(input_ids=prompt, use_cache=True, **last), step
+
+
+def _encoder_decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
+    encoded = model.get_encoder()(input_ids=prompt)
+
+    def step(token: torch.Tensor, cache: Any) -> Any:
+        return model(encoder_outputs=encoded, decoder_input_ids=token, past_key_values=cache, use_cache=True)
+
+    start = torch.full((prompt.shape[0], 1), start_token(model), device=prompt.device)
+    return step(start, None), step

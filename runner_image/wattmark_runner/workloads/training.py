@@ -1,0 +1,68 @@
+"""Training steps on one synthetic batch, through accelerate."""
+
+from time import perf_counter
+from typing import Any
+
+import torch
+
+from wattmark.api.workload import Optimizer
+from wattmark.models import Family, Modality
+from wattmark_runner.data import class_labels, images, token_ids
+from wattmark_runner.device import Device
+from wattmark_runner.models import Loaded
+from wattmark_runner.workloads.iteration import Iteration, Timing
+
+_LEARNING_RATE = 1e-5  # small: the weights must not run off to infinity, where arithmetic has other speeds
+
+
+def training_step(loaded: Loaded, device: Device) -> Iteration:
+    """Forward, backward, optimizer step and clearing of the gradients, over a batch that lies on the device already.
+
+    Precision and device are accelerate's business: autocast and gradient scaling for the mixed precisions. Dropout is
+    as the configuration says. Input tokens count what the model reads, not the labels.
+    """
+    accelerator = _accelerator(loaded.numerics.mixed, device)
+    model, optimizer = accelerator.prepare(loaded.model, _optimizer(loaded))
+    batch = _batch(loaded, device.torch_device)
+
+    def run() -> Timing:
+        device.synchronize()
+        start = perf_counter()
+        loss = model(**batch).loss
+        accelerator.backward(loss)
+        optimizer.step()
+        optimizer.zero_grad()
+        device.synchronize()
+        return Timing(perf_counter() - start)
+
+    samples, tokens = loaded.resolved.batch_size_per_device, loaded.resolved.input.input_tokens
+    return Iteration(run, samples, input_tokens=None if tokens is None else samples * tokens)
+
+
+def _accelerator(mixed: str, device: Device) -> Any:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    # accelerate keeps one state per process and refuses a second precision; one process may run several orders
+    AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(mixed_precision=mixed, cpu=device.torch_device.type == "cpu")
+
+
+def _optimizer(loaded: Loaded) -> torch.optim.Optimizer:
+    parameters = loaded.model.parameters()
+    if loaded.resolved.optimizer is Optimizer.SGD:
+        return torch.optim.SGD(parameters, lr=_LEARNING_RATE)
+    return torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
+
+
+def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
+    if loaded.architecture.modality is Modality.IMAGE:
+        return {"pixel_values": images(loaded, device), "labels": class_labels(loaded, device)}
+    tokens = loaded.resolved.input.input_tokens
+    assert tokens is not None  # resolved for every model that reads text
+    ids = token_ids(loaded, tokens, device)
+    if loaded.architecture.family is Family.ENCODER:
+        return {"input_ids": ids, "labels": class_labels(loaded, device)}
+    # A decoder predicts its own input; an encoder-decoder is trained on a target as long as its input.
+    labels = {"input_ids": ids, "labels": ids}
+    return labels | {"use_cache": False} if loaded.architecture.family is Family.DECODER else labels
