@@ -47,6 +47,7 @@ class ComponentName(StrEnum):
     OPTIMIZER = "Optimizer"
     WORKSPACE = "Workspace"
     CONTEXT = "Context"
+    ALLOCATOR_ROUNDING = "AllocatorRounding"
     DRIVER = "Driver"
 
 
@@ -74,13 +75,22 @@ class Need(Model):
     """Memory that the workload needs on each device at its peak, and on the host."""
 
     peak_phase: Phase = Field(description="Phase in which the most is allocated.")
-    allocated_bytes: BytesEstimate = Field(description="Live tensors at the peak, per device. Compare memory.allocatedPeakBytes.")
-    reserved_bytes: BytesEstimate = Field(description="Held by PyTorch's allocator at the peak, per device. Compare memory.reservedPeakBytes.")
-    process_bytes: BytesEstimate | None = Field(None, description="Reserved plus CUDA context, per device; absent on CPU.")
-    device_bytes: BytesEstimate | None = Field(
-        None, description="Process plus what the driver keeps for itself, per device: what a GPU must offer; absent on CPU."
+    allocated_bytes: BytesEstimate = Field(
+        description="Live tensors at the peak, per device. Compare memory.allocatedPeakBytes."
     )
-    host_bytes: BytesEstimate | None = Field(None, description="Peak host memory of the runner process. Compare memory.hostPeakBytes.")
+    reserved_bytes: BytesEstimate = Field(
+        description="Held by PyTorch's allocator at the peak, per device. Compare memory.reservedPeakBytes."
+    )
+    process_bytes: BytesEstimate | None = Field(
+        None, description="Reserved plus CUDA context, per device; absent on CPU."
+    )
+    device_bytes: BytesEstimate | None = Field(
+        None,
+        description="Process plus what the driver keeps for itself, per device: what a GPU must offer; absent on CPU.",
+    )
+    host_bytes: BytesEstimate | None = Field(
+        None, description="Peak host memory of the runner process. Compare memory.hostPeakBytes."
+    )
     components: Annotated[list[Component], Field(max_length=16), map_list("name")] = Field(
         description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase."
     )
@@ -99,14 +109,22 @@ class NodeTypeAnswer(Model):
     fits_now: Verdict = Field(description="The same, with what is free on these nodes now.")
     reason: ShortText = Field(description="The check that decided, as one word.")
     message: Text = Field(description="The check that decided, in words with numbers.")
-    need_bytes: BytesEstimate | None = Field(None, description="Need on one GPU of this type (deviceBytes); on type cpu: host memory.")
-    offered_bytes: Bytes | None = Field(None, description="Memory of one GPU of this type; on type cpu: the most that one node can give.")
+    need_bytes: BytesEstimate | None = Field(
+        None, description="Need on one GPU of this type (deviceBytes); on type cpu: host memory."
+    )
+    offered_bytes: Bytes | None = Field(
+        None, description="Memory of one GPU of this type; on type cpu: the most that one node can give."
+    )
     headroom_bytes: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = Field(
         None, description="offeredBytes less the likely need; below zero: that much is missing."
     )
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
     not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")
-    free_gpus: Count | None = Field(None, description="GPUs that no Pod has requested now; absent where other Pods may not be read.")
-    simulated: bool = Field(False, description="The nodes are simulated: they carry the label wattmark.dev/simulated and run nothing.")
+    free_gpus: Count | None = Field(
+        None, description="GPUs that no Pod has requested now; absent where other Pods may not be read."
+    )
+    simulated: bool = Field(
+        False, description="The nodes are simulated: they carry the label wattmark.dev/simulated and run nothing."
+    )
     source: Source = Field(description="Where the answer comes from.")

@@ -97,7 +97,19 @@ class BenchmarkJobSpec(Model):
     """What is to be measured. Immutable but for suspend, ttlSecondsAfterFinished and deadlines.pendingSeconds."""
 
     model_config = ruled(
-        *(_fixed(f) for f in ("model", "workload", "runtime", "resources", "placement", "measure", "preflight", "maxInfrastructureRetries")),
+        *(
+            _fixed(f)
+            for f in (
+                "model",
+                "workload",
+                "runtime",
+                "resources",
+                "placement",
+                "measure",
+                "preflight",
+                "maxInfrastructureRetries",
+            )
+        ),
         Rule(
             "self.deadlines.runningSeconds == oldSelf.deadlines.runningSeconds",
             "spec.deadlines.runningSeconds cannot be changed: a measurement is of one spec. "
@@ -125,7 +137,9 @@ class BenchmarkJobSpec(Model):
         description="Seconds after the result is recorded until the Job and its Pods are removed; the BenchmarkJob and its "
         "status stay. Default: they stay until the BenchmarkJob is deleted.",
     )
-    suspend: bool = Field(False, description="True: the run is not started, or stopped if it runs; false again: it starts anew.")
+    suspend: bool = Field(
+        False, description="True: the run is not started, or stopped if it runs; false again: it starts anew."
+    )
 
     @model_validator(mode="after")
     def _gpu_goes_with_gpus(self) -> Self:
@@ -174,7 +188,9 @@ class Progress(Model):
     """How far the running attempt is, as its log said last; best effort, not a result."""
 
     phase: ProgressPhase = Field(description="What the runner is doing.")
-    percent: Annotated[int, Field(ge=0, le=100)] = Field(description="Share of the whole attempt that is done, in percent.")
+    percent: Annotated[int, Field(ge=0, le=100)] = Field(
+        description="Share of the whole attempt that is done, in percent."
+    )
     remaining_seconds: Seconds | None = Field(None, description="Seconds that the runner expects to need still.")
 
 
@@ -197,25 +213,34 @@ class Summary(Model):
     gpu: ShortText | None = Field(None, description="GPUs of the run: number and product, or CPU.")
     progress: ShortText | None = Field(None, description="Progress while it runs.")
     throughput: ShortText | None = Field(None, description="The main throughput figure with its unit.")
-    p99: ShortText | None = Field(None, description="99th percentile of latencySeconds, in milliseconds; - below 100 samples.")
+    p99: ShortText | None = Field(
+        None, description="99th percentile of latencySeconds, in milliseconds; - below 100 samples."
+    )
     peak_memory: ShortText | None = Field(None, description="Peak device memory (host memory on CPU), in GiB.")
-    energy: ShortText | None = Field(None, description="Energy per unit of work, in joules; - where it could not be read.")
+    energy: ShortText | None = Field(
+        None, description="Energy per unit of work, in joules; - where it could not be read."
+    )
     valid: ShortText | None = Field(None, description="Status of condition MeasurementValid.")
 
 
 class BenchmarkJobStatus(Model):
     """What is known of the run."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(None, description="metadata.generation that this status speaks of.")
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="metadata.generation that this status speaks of."
+    )
     phase: RunPhase | None = Field(None, description="Where it stands, for people; tools read the conditions.")
     conditions: Annotated[list[Condition], Field(max_length=16), map_list("type")] = Field(
         default_factory=list, description="Observations, each with its reason."
     )
     summary: Summary | None = Field(None, description="Strings for the columns of kubectl get.")
-    resolved: Resolved | None = Field(None, description="The spec's workload with every default that depends on the model filled in.")
+    resolved: Resolved | None = Field(
+        None, description="The spec's workload with every default that depends on the model filled in."
+    )
     need: Need | None = Field(None, description="Predicted memory need, stored before the run.")
     predictions: Annotated[list[NodeTypeAnswer], Field(max_length=16), map_list("nodeType")] = Field(
-        default_factory=list, description="Predicted fit on each node type, stored before the run; best first, at most 16."
+        default_factory=list,
+        description="Predicted fit on each node type, stored before the run; best first, at most 16.",
     )
     job: JobReference | None = Field(None, description="The run's Job.")
     attempts: Annotated[list[Attempt], Field(max_length=12), map_list("podUid")] = Field(
@@ -232,8 +257,11 @@ class BenchmarkJobStatus(Model):
     )
     environment: Environment | None = Field(None, description="Where and with what it was measured.")
     comparability_key: Annotated[str, Field(max_length=64)] | None = Field(
-        None, description="Hash of what must be equal for two results to be compared: model, resolved workload, device, software."
+        None,
+        description="Hash of what must be equal for two results to be compared: model, resolved workload, device, software.",
     )
-    gpu_seconds: Seconds | None = Field(None, description="Seconds for which the run's containers held GPUs, times their number, over all attempts.")
+    gpu_seconds: Seconds | None = Field(
+        None, description="Seconds for which the run's containers held GPUs, times their number, over all attempts."
+    )
     start_time: Timestamp | None = Field(None, description="When the operator first saw the object.")
     completion_time: Timestamp | None = Field(None, description="When the run ended, as complete or failed.")

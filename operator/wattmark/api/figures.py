@@ -28,7 +28,8 @@ class Throughput(Model):
         None, description="Prompt or training tokens processed per second of the window; for models that read text."
     )
     output_tokens_per_second: PerSecond | None = Field(
-        None, description="Tokens generated per second of the window, prefill time included; only where tokens are generated."
+        None,
+        description="Tokens generated per second of the window, prefill time included; only where tokens are generated.",
     )
 
 
@@ -48,17 +49,22 @@ class Memory(Model):
         None, description="Most bytes of one device in use by anybody, driver included: what must fit."
     )
     host_peak_bytes: Bytes | None = Field(
-        None, description="Most resident host memory of the runner's process (peak resident set size), imports and load included."
+        None,
+        description="Most resident host memory of the runner's process (peak resident set size), imports and load included.",
     )
 
 
 class Energy(Model):
     """Energy of the run's GPUs over the measured window, from NVML's energy counter."""
 
-    gpu_joules: Joules | None = Field(None, description="Joules drawn by all GPUs of the run in the measured window, idle power included.")
+    gpu_joules: Joules | None = Field(
+        None, description="Joules drawn by all GPUs of the run in the measured window, idle power included."
+    )
     mean_watts: Watts | None = Field(None, description="gpuJoules over the length of the window, in watts.")
     joules_per_sample: Joules | None = Field(None, description="gpuJoules per finished sample.")
-    joules_per_output_token: Joules | None = Field(None, description="gpuJoules per generated token; only where tokens are generated.")
+    joules_per_output_token: Joules | None = Field(
+        None, description="gpuJoules per generated token; only where tokens are generated."
+    )
 
 
 class DeviceFigures(Model):
@@ -89,15 +95,21 @@ class Results(Model):
         description="Per batch: (last token's time - first token's time) / (generated tokens - 1), the mean gap between tokens.",
     )
     memory: Memory = Field(description="Peak memory, by definition.")
-    energy: Energy = Field(description="Energy of the GPUs; empty and named in unavailable where no counter could be read.")
+    energy: Energy = Field(
+        description="Energy of the GPUs; empty and named in unavailable where no counter could be read."
+    )
     devices: Annotated[list[DeviceFigures], Field(max_length=8), map_list("index")] = Field(
         description="Each device's own figures; empty on CPU."
     )
     parameter_count: Count = Field(description="Parameters of the model as loaded, tied weights counted once.")
-    model_load_seconds: Seconds = Field(description="From the start of loading (or random initialisation) to weights on the device.")
+    model_load_seconds: Seconds = Field(
+        description="From the start of loading (or random initialisation) to weights on the device."
+    )
     window_seconds: Seconds = Field(description="Length of the measured window.")
     iterations: Count = Field(description="Iterations in the measured window.")
-    warmup_iterations: Count = Field(description="Iterations before the window, excluded from every figure but the peaks.")
+    warmup_iterations: Count = Field(
+        description="Iterations before the window, excluded from every figure but the peaks."
+    )
 
 
 class UnavailableReason(StrEnum):
@@ -135,16 +147,34 @@ class Environment(Model):
     device: ShortText = Field(description="cpu or cuda.")
     gpu_product: ShortText | None = Field(None, description="The GPUs' name, from NVML or CUDA.")
     driver_version: Annotated[str, Field(max_length=32)] | None = Field(None, description="GPU driver version.")
-    cuda_version: Annotated[str, Field(max_length=16)] | None = Field(None, description="CUDA version that PyTorch was built for, where it ran on CUDA.")
-    compute_capability: Annotated[str, Field(max_length=8)] | None = Field(None, description="CUDA compute capability, major.minor.")
+    cuda_version: Annotated[str, Field(max_length=16)] | None = Field(
+        None, description="CUDA version that PyTorch was built for, where it ran on CUDA."
+    )
+    compute_capability: Annotated[str, Field(max_length=8)] | None = Field(
+        None, description="CUDA compute capability, major.minor."
+    )
     power_limit_watts: Watts | None = Field(None, description="Enforced power limit of one GPU.")
-    sm_clock_megahertz: Annotated[int, Field(ge=0, le=100000)] | None = Field(None, description="SM clock at the end of the window.")
+    sm_clock_megahertz: Annotated[int, Field(ge=0, le=100000)] | None = Field(
+        None, description="SM clock at the end of the window."
+    )
     cpu_model: ShortText | None = Field(None, description="CPU model name of the node.")
-    cpu_threads: Annotated[int, Field(ge=1, le=65536)] | None = Field(None, description="Threads that PyTorch used on the CPU.")
+    cpu_threads: Annotated[int, Field(ge=1, le=65536)] | None = Field(
+        None, description="Threads that PyTorch used on the CPU."
+    )
     torch_version: Annotated[str, Field(max_length=32)] = Field(description="PyTorch version.")
     transformers_version: Annotated[str, Field(max_length=32)] = Field(description="transformers version.")
-    model_class: Annotated[str, Field(max_length=64)] | None = Field(None, description="transformers class that was run.")
-    attention: Annotated[str, Field(max_length=32)] | None = Field(None, description="Attention implementation that really ran, in transformers' words.")
-    model_revision: Annotated[str, Field(max_length=40)] | None = Field(None, description="Commit of the hub repository that was loaded.")
-    node: Annotated[str, Field(max_length=253)] | None = Field(None, description="Node of the run; filled by the operator.")
-    image_id: Annotated[str, Field(max_length=512)] | None = Field(None, description="Runner image by digest, as the kubelet reported it; filled by the operator.")
+    model_class: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="transformers class that was run."
+    )
+    attention: Annotated[str, Field(max_length=32)] | None = Field(
+        None, description="Attention implementation that really ran, in transformers' words."
+    )
+    model_revision: Annotated[str, Field(max_length=40)] | None = Field(
+        None, description="Commit of the hub repository that was loaded."
+    )
+    node: Annotated[str, Field(max_length=253)] | None = Field(
+        None, description="Node of the run; filled by the operator."
+    )
+    image_id: Annotated[str, Field(max_length=512)] | None = Field(
+        None, description="Runner image by digest, as the kubelet reported it; filled by the operator."
+    )

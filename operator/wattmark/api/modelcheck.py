@@ -33,7 +33,9 @@ class ModelCheckSpec(Model):
     workload: WorkloadSpec = Field(DEFAULT_WORKLOAD, description="What is done with it, in which shape.")
     runtime: RuntimeSpec = Field(RuntimeSpec(), description="How it is executed.")
     resources: ResourcesSpec = Field(ResourcesSpec(), description="What one run would take from a node.")
-    placement: PlacementSpec = Field(PlacementSpec(), description="Where it might land; taints that it does not tolerate count against a node type.")
+    placement: PlacementSpec = Field(
+        PlacementSpec(), description="Where it might land; taints that it does not tolerate count against a node type."
+    )
     require: Require = Field(
         Require.NONE,
         description="Which answer makes the object Ready. None: any answer. FitsTight, Fits: at least one node type with "
@@ -61,12 +63,16 @@ class CheckSummary(Model):
 class ModelCheckStatus(Model):
     """The answer."""
 
-    observed_generation: Annotated[int, Field(ge=0)] | None = Field(None, description="metadata.generation that this status speaks of.")
+    observed_generation: Annotated[int, Field(ge=0)] | None = Field(
+        None, description="metadata.generation that this status speaks of."
+    )
     conditions: Annotated[list[Condition], Field(max_length=16), map_list("type")] = Field(
         default_factory=list, description="Observations, each with its reason."
     )
     summary: CheckSummary | None = Field(None, description="Strings for the columns of kubectl get.")
-    resolved: Resolved | None = Field(None, description="The spec's workload with every default that depends on the model filled in.")
+    resolved: Resolved | None = Field(
+        None, description="The spec's workload with every default that depends on the model filled in."
+    )
     parameter_count: Count | None = Field(None, description="Parameters of the model, tied weights counted once.")
     need: Need | None = Field(None, description="Memory that the workload needs, by component.")
     source: Source | None = Field(None, description="The deepest method that spoke.")

@@ -25,9 +25,13 @@ class ResolvedInput(Model):
 class ResolvedMeasure(Model):
     """How long and how often is measured, after the profile's defaults."""
 
-    warmup_iterations: Annotated[int, Field(ge=1, le=10000)] = Field(description="Iterations before the measured window.")
+    warmup_iterations: Annotated[int, Field(ge=1, le=10000)] = Field(
+        description="Iterations before the measured window."
+    )
     window_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(description="Least length of the measured window.")
-    min_iterations: Annotated[int, Field(ge=2, le=100000)] = Field(description="Least number of iterations in the window.")
+    min_iterations: Annotated[int, Field(ge=2, le=100000)] = Field(
+        description="Least number of iterations in the window."
+    )
 
 
 class Resolved(Model):
@@ -45,7 +49,9 @@ class HubModel(Model):
     """A hub repository to load from."""
 
     repository: ShortText = Field(description="The hub id.")
-    revision: Annotated[str, Field(max_length=40)] | None = Field(None, description="Commit; the runner resolves and records it where absent.")
+    revision: Annotated[str, Field(max_length=40)] | None = Field(
+        None, description="Commit; the runner resolves and records it where absent."
+    )
 
 
 class RunOrder(Model):
@@ -55,9 +61,13 @@ class RunOrder(Model):
     model_id: Annotated[str, Field(max_length=96)] = Field(description="The model's id, for messages.")
     weights: Weights = Field(description="Random or Pretrained.")
     config: str | None = Field(None, description="config.json as a string; absent when folder or hub holds it.")
-    folder: Annotated[str, Field(max_length=1024)] | None = Field(None, description="Local folder with config.json and safetensors.")
+    folder: Annotated[str, Field(max_length=1024)] | None = Field(
+        None, description="Local folder with config.json and safetensors."
+    )
     hub: HubModel | None = Field(None, description="Hub repository to load from.")
-    workload: WorkloadSpec = Field(description="The workload as asked; the runner resolves it against the configuration it loads.")
+    workload: WorkloadSpec = Field(
+        description="The workload as asked; the runner resolves it against the configuration it loads."
+    )
     runtime: RuntimeSpec = Field(description="Precision and attention as asked.")
     measure: ResolvedMeasure = Field(description="How long and how often is measured.")
     gpus: Annotated[int, Field(ge=0, le=8)] = Field(description="GPUs that the run must see; 0 runs on the CPU.")

@@ -47,11 +47,15 @@ class Report(Model):
 
     schema_version: Literal[1] = Field(description="Version of this schema.")
     run_uid: Annotated[str, Field(max_length=64)] = Field(description="UID of the BenchmarkJob that this run answers.")
-    pod_uid: Annotated[str, Field(max_length=64)] | None = Field(None, description="UID of the Pod that ran; absent without a cluster.")
+    pod_uid: Annotated[str, Field(max_length=64)] | None = Field(
+        None, description="UID of the Pod that ran; absent without a cluster."
+    )
     results: Results | None = Field(None, description="The figures.")
     steadiness: Steadiness | None = Field(None, description="How steady the measured window was; with results.")
     unavailable: Annotated[list[Unavailable], Field(max_length=16), map_list("field")] = Field(
         default_factory=list, description="Figures that could not be had, each with its reason."
     )
-    environment: Environment | None = Field(None, description="Where and with what the run ran; absent if it failed before that was known.")
+    environment: Environment | None = Field(
+        None, description="Where and with what the run ran; absent if it failed before that was known."
+    )
     failure: Failure | None = Field(None, description="Why there are no figures.")

@@ -32,9 +32,11 @@ class Rule:
 
     def __get_pydantic_json_schema__(self, core: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
         schema: dict[str, Any] = handler(core)
-        return add_rules(handler.resolve_ref_schema(schema), (self,)) if "$ref" not in schema else schema | {
-            "x-kubernetes-validations": [*schema.get("x-kubernetes-validations", []), self.entry()]
-        }
+        return (
+            add_rules(handler.resolve_ref_schema(schema), (self,))
+            if "$ref" not in schema
+            else schema | {"x-kubernetes-validations": [*schema.get("x-kubernetes-validations", []), self.entry()]}
+        )
 
     def entry(self) -> dict[str, str]:
         """The rule as an item of `x-kubernetes-validations`."""
@@ -49,7 +51,11 @@ def add_rules(schema: dict[str, Any], rules: tuple[Rule, ...]) -> dict[str, Any]
 
 def ruled(*rules: Rule) -> ConfigDict:
     """A class's own configuration that carries CEL rules on its object schema."""
-    return ConfigDict(json_schema_extra=lambda schema: add_rules(schema, rules) and None)
+
+    def extend(schema: dict[str, Any]) -> None:
+        add_rules(schema, rules)
+
+    return ConfigDict(json_schema_extra=extend)
 
 
 def map_list(key: str) -> Any:
@@ -87,7 +93,7 @@ class _IntOrString:
             "x-kubernetes-int-or-string": True,
             "maxLength": 32,
             "x-kubernetes-validations": [
-                {"rule": _POSITIVE, "message": "must be a quantity above zero, for example 4, \"500m\" or \"16Gi\""}
+                {"rule": _POSITIVE, "message": 'must be a quantity above zero, for example 4, "500m" or "16Gi"'}
             ],
         }
 

@@ -89,9 +89,9 @@ class ClaimSource(Model):
     """A folder with config.json and safetensors on a PersistentVolumeClaim."""
 
     claim_name: ObjectName = Field(description="Name of the PersistentVolumeClaim, in the same namespace.")
-    path: Annotated[str, Field(max_length=255, pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$")] = Field(
-        "", description="Folder within the volume that holds config.json; empty for its root."
-    )
+    path: Annotated[
+        str, Field(max_length=255, pattern=r"^([A-Za-z0-9_][A-Za-z0-9._-]*(/[A-Za-z0-9_][A-Za-z0-9._-]*)*)?$")
+    ] = Field("", description="Folder within the volume that holds config.json; empty for its root.")
 
 
 class InlineSource(Model):
@@ -111,7 +111,10 @@ class ModelSource(Model):
             "(self.type == 'PersistentVolumeClaim') == has(self.persistentVolumeClaim)",
             "source.persistentVolumeClaim goes with source.type PersistentVolumeClaim, and only with it",
         ),
-        Rule("(self.type == 'Inline') == has(self.inline)", "source.inline goes with source.type Inline, and only with it"),
+        Rule(
+            "(self.type == 'Inline') == has(self.inline)",
+            "source.inline goes with source.type Inline, and only with it",
+        ),
     )
 
     type: SourceType = Field(
@@ -119,7 +122,9 @@ class ModelSource(Model):
         "PersistentVolumeClaim: a folder of a volume. Inline: the configuration given here."
     )
     hub: HubSource | None = Field(None, description="The hub repository's revision; with type Hub.")
-    persistent_volume_claim: ClaimSource | None = Field(None, description="The volume; with type PersistentVolumeClaim.")
+    persistent_volume_claim: ClaimSource | None = Field(
+        None, description="The volume; with type PersistentVolumeClaim."
+    )
     inline: InlineSource | None = Field(None, description="The configuration; with type Inline.")
 
     @model_validator(mode="after")
@@ -208,14 +213,18 @@ class InferenceSpec(Model):
     """Forward passes, and generation where the model generates."""
 
     batch_size_per_device: BATCH = Field(8, description="Samples per iteration and device.")
-    input: Input | None = Field(None, description="Size of one sample. Default: resolved from the model, see status.resolved.")
+    input: Input | None = Field(
+        None, description="Size of one sample. Default: resolved from the model, see status.resolved."
+    )
 
 
 class TrainingSpec(Model):
     """Training steps on synthetic batches: forward, backward, optimizer."""
 
     batch_size_per_device: BATCH = Field(8, description="Samples per step and device.")
-    input: Input | None = Field(None, description="Size of one sample. Default: resolved from the model, see status.resolved.")
+    input: Input | None = Field(
+        None, description="Size of one sample. Default: resolved from the model, see status.resolved."
+    )
     optimizer: Optimizer = Field(
         Optimizer.ADAMW, description="AdamW: two states per trained parameter. SGD: plain, no momentum, no states."
     )
@@ -283,7 +292,9 @@ class GpuSpec(Model):
         description="Extended resource that the Pod requests: nvidia.com/gpu, nvidia.com/gpu.shared, "
         "nvidia.com/mig-<profile> or amd.com/gpu.",
     )
-    products: Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=16), AS_SET] | None = Field(
+    products: (
+        Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=16), AS_SET] | None
+    ) = Field(
         None,
         description="Accepted values of the node label nvidia.com/gpu.product, for example NVIDIA-A100-SXM4-80GB. "
         "Default: every product that fits.",
@@ -297,7 +308,9 @@ class ResourcesSpec(Model):
         1, description="GPUs of the run: 1, or 0 to run on the CPU (device figures are then named in unavailable)."
     )
     gpu: GpuSpec | None = Field(None, description="Which GPUs; without effect when gpusPerNode is 0.")
-    cpu: Quantity | None = Field(None, description="CPU request and limit of the runner, in cores. Default: 1 requested, no limit.")
+    cpu: Quantity | None = Field(
+        None, description="CPU request and limit of the runner, in cores. Default: 1 requested, no limit."
+    )
     memory: Quantity | None = Field(
         None, description="Host memory request and limit of the runner. Default: from the estimate of host memory."
     )
@@ -333,13 +346,17 @@ class Toleration(Model):
     operator: TolerationOperator = Field(
         TolerationOperator.EQUAL, description="Equal: key and value match. Exists: the key alone matches."
     )
-    value: Annotated[str, Field(max_length=63)] | None = Field(None, description="Value of the taint; with operator Equal.")
+    value: Annotated[str, Field(max_length=63)] | None = Field(
+        None, description="Value of the taint; with operator Equal."
+    )
     effect: TaintEffect | None = Field(None, description="Effect of the taint. Default: every effect.")
 
     @model_validator(mode="after")
     def _allowed(self) -> Self:
         if self.key.startswith(("node.kubernetes.io/", "node-role.kubernetes.io/")):
-            raise ValueError("tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own")
+            raise ValueError(
+                "tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own"
+            )
         if self.operator is TolerationOperator.EXISTS and self.value is not None:
             raise ValueError("a toleration with operator Exists takes no value")
         return self
@@ -348,9 +365,9 @@ class Toleration(Model):
 class PlacementSpec(Model):
     """Where the run may land."""
 
-    node_selector: Annotated[
-        dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)
-    ] | None = Field(None, description="Node labels that must match exactly.")
+    node_selector: Annotated[dict[str, Annotated[str, Field(max_length=63)]], Field(max_length=16)] | None = Field(
+        None, description="Node labels that must match exactly."
+    )
     tolerations: Annotated[list[Toleration], Field(max_length=16), ATOMIC] | None = Field(
         None, description="Taints that the Pod tolerates, beside those of the GPU resource, which it always does."
     )
@@ -359,4 +376,3 @@ class PlacementSpec(Model):
 
 
 DEFAULT_WORKLOAD = WorkloadSpec(type=WorkloadType.INFERENCE, inference=InferenceSpec())
-

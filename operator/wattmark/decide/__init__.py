@@ -1,0 +1,1 @@
+"""What to do about an object, given what is seen of it. Pure: no I/O, no clock, no environment."""

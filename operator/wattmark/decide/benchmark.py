@@ -1,0 +1,293 @@
+"""What to do about a BenchmarkJob: from acceptance through its Job's life to its result."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from wattmark.api.benchmarkjob import BenchmarkJobStatus, PreflightPolicy
+from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
+from wattmark.decide.attempts import attempts, gpu_seconds
+from wattmark.decide.draft import Draft
+from wattmark.decide.ended import Final, Interrupted, Outcome, Success, outcome
+from wattmark.decide.plan import (
+    Action,
+    CreateJob,
+    CreationFailure,
+    DeleteJob,
+    ExpireJob,
+    NotCreated,
+    Plan,
+    Seen,
+    SuspendJob,
+)
+from wattmark.decide.saying import unknown
+from wattmark.decide.waiting import Waiting, refused, waiting
+from wattmark.identity import BENCHMARK_JOB, run_name
+from wattmark.manifests import Asked, Runner, run_job
+from wattmark.observe import SeenJob, SeenPod, epoch
+
+TOLD_AFTER_SECONDS = 10.0  # a start that takes longer is told in status; a prompt one costs no write
+ASK_AGAIN_SECONDS = 10.0  # after a refusal, or while the hub does not answer
+OLD_RUN_SECONDS = 1.0
+NO_POD_SECONDS = 2.0  # a Job without a Pod: its refusal shows only in Events, which are asked for at every look
+BACKSTOP_SECONDS = 60.0  # beyond the runner's own deadline, for a runner that cannot end itself
+Ends = Sequence[tuple[SeenPod, Outcome | None]]
+
+
+def finished(status: BenchmarkJobStatus) -> Reason | None:
+    """The reason of a terminal condition; None while the run is not over."""
+    return next(
+        (
+            c.reason
+            for c in status.conditions
+            if c.type in (ConditionType.COMPLETE, ConditionType.FAILED) and c.status is ConditionStatus.TRUE
+        ),
+        None,
+    )
+
+
+def decide(seen: Seen, now: float, runner: Runner) -> Plan:
+    """The next step of a BenchmarkJob; `now` in seconds since 1970."""
+    if seen.identity.deleting:
+        return Plan()
+    if finished(seen.status) is not None:
+        return _after_the_end(seen, now)
+    draft = Draft(seen, now)
+    if isinstance(seen.spec, str):
+        return draft.failed(Reason.INVALID_SPEC, seen.spec)
+    stranger = _stranger(seen)
+    if stranger is not None:
+        return draft.failed(Reason.NAME_CONFLICT, stranger)
+    if _is_ours(seen):
+        return _with_job(draft, runner)
+    return _without_job(draft, runner)
+
+
+def _is_ours(seen: Seen) -> bool:
+    return seen.job is not None and seen.job.owner_uid == seen.identity.uid
+
+
+def _stranger(seen: Seen) -> str | None:
+    """Why a Job of the run's name stands in the way for good; None where none does."""
+    remedy = f"delete or rename Job {run_name(seen.identity.name)}, or use another name for this BenchmarkJob"
+    if seen.not_created and seen.not_created.why is CreationFailure.STRANGER:
+        return f"{seen.not_created.message}; {remedy}"
+    job = seen.job
+    if job is None or _is_ours(seen) or _is_older(seen, job) or job.deleting:
+        return None
+    return f"Job {job.name} exists and is not this BenchmarkJob's; {remedy}"
+
+
+def _is_older(seen: Seen, job: SeenJob) -> bool:
+    return (job.owner_kind, job.owner_name) == (BENCHMARK_JOB, seen.identity.name)
+
+
+def _after_the_end(seen: Seen, now: float) -> Plan:
+    """Nothing runs again. Tidy up, and answer an edit of what may be edited."""
+    draft = Draft(seen, now)
+    status = draft.status() if seen.status.observed_generation != seen.identity.generation else None
+    return Plan(status, tuple(a for a in (_leftover(seen), _expiry(seen)) if a is not None))
+
+
+def _leftover(seen: Seen) -> Action | None:
+    """A Job that would go on although the run has failed: one stopped by a deadline of the operator's."""
+    job = seen.job
+    if job is None or not _is_ours(seen) or job.deleting or job.finished or job.failed_reason:
+        return None
+    ended_itself = any(pod.ended and pod.ended.exit_code not in (0, 143) for pod in seen.pods)
+    reason = finished(seen.status)
+    if reason is Reason.PENDING_DEADLINE_EXCEEDED or (reason is Reason.RUNNING_DEADLINE_EXCEEDED and not ended_itself):
+        return DeleteJob(job.name, job.uid)
+    return None
+
+
+def _expiry(seen: Seen) -> Action | None:
+    job, seconds = seen.job, getattr(seen.spec, "ttl_seconds_after_finished", None)
+    if job is None or not _is_ours(seen) or job.deleting or seconds is None or job.ttl == seconds:
+        return None
+    return ExpireJob(job.name, job.uid, seconds)
+
+
+def _without_job(draft: Draft, runner: Runner) -> Plan:
+    """Before the run: accept, predict, and create the Job, in this order."""
+    seen, spec = draft.seen, draft.spec
+    if seen.status.job is not None:
+        return draft.failed(
+            Reason.JOB_DELETED, "the run's Job was deleted before it ended; to measure, create a BenchmarkJob anew"
+        )
+    found = seen.preflight
+    if found is None or isinstance(found, str):
+        message = found or "the model's facts are being read"
+        draft.sayings[ConditionType.ACCEPTED] = unknown(Reason.HUB_UNREACHABLE, message)
+        draft.pending(Reason.HUB_UNREACHABLE, message)
+        return _until_deadline(draft, message, ASK_AGAIN_SECONDS)
+    if found.refusal is not None:
+        return draft.failed(found.refusal.reason, found.refusal.message)
+    draft.preflight(found)
+    if found.fits is False and spec.preflight.policy is PreflightPolicy.ENFORCE:
+        return draft.failed(Reason.DOES_NOT_FIT, found.message)
+    if spec.suspend:
+        draft.suspended()
+        return Plan(draft.status())
+    draft.resumed()
+    if (seen.job is not None and not _is_ours(seen)) or _failure(seen) is CreationFailure.OLDER:
+        message = f"the Job of an earlier BenchmarkJob named {seen.identity.name} is still being deleted"
+        draft.pending(Reason.WAITING_FOR_OLD_RUN, message)
+        return _until_deadline(draft, message, OLD_RUN_SECONDS, (_creation(draft, runner),) if seen.job is None else ())
+    if seen.not_created is not None:
+        why = refused(seen.not_created.message)
+        reason = Reason.JOB_REFUSED if why.reason is Reason.POD_REFUSED else why.reason
+        draft.pending(reason, why.message)
+        return _until_deadline(draft, why.message, ASK_AGAIN_SECONDS, (_creation(draft, runner),))
+    draft.pending(Reason.JOB_CREATED, "the Job is created and waits for its Pod to run")
+    return Plan(draft.status(), (_creation(draft, runner),))
+
+
+def _failure(seen: Seen) -> CreationFailure | None:
+    return seen.not_created.why if isinstance(seen.not_created, NotCreated) else None
+
+
+def _creation(draft: Draft, runner: Runner) -> CreateJob:
+    identity, found = draft.seen.identity, draft.seen.preflight
+    assert found is not None and not isinstance(found, str)
+    host = found.need.host_bytes.high if found.need and found.need.host_bytes else None
+    asked = Asked(identity.namespace, identity.name, identity.uid, found.config, host, found.products)
+    return CreateJob(run_job(asked, draft.spec, runner))
+
+
+def _with_job(draft: Draft, runner: Runner) -> Plan:
+    """During the run: the Pods' ends first, then what is wished, then where it stands."""
+    seen = draft.seen
+    job = seen.job
+    assert job is not None
+    own = sorted((p for p in seen.pods if p.owner_uid == job.uid), key=lambda p: (p.created, p.name))
+    ends = [(pod, outcome(pod, seen.identity.uid)) for pod in own]
+    recorded = attempts(seen.status.attempts, ends)
+    draft.attempts(recorded)
+    draft.changes["gpu_seconds"] = gpu_seconds(recorded, draft.spec.resources.gpus_per_node)
+    concluded = _concluded(draft, job, ends)
+    if concluded is not None:
+        return concluded
+    if job.deleting:
+        return Plan(look_again_seconds=ASK_AGAIN_SECONDS)
+    actions = _wish(draft, job)
+    if draft.spec.suspend:
+        if not job.suspended or any(not p.terminal for p in own):
+            return Plan(None, actions)
+        draft.suspended()
+        return Plan(draft.status(), actions)
+    draft.resumed()
+    return _under_way(draft, ends, actions)
+
+
+def _wish(draft: Draft, job: SeenJob) -> tuple[Action, ...]:
+    if job.suspended == draft.spec.suspend:
+        return ()
+    return (SuspendJob(job.name, job.uid, draft.spec.suspend),)
+
+
+def _concluded(draft: Draft, job: SeenJob, ends: Ends) -> Plan | None:
+    """The end, from a Pod that decides it, or from the Job where no Pod does; None while it goes on."""
+    for pod, end in ends:
+        if isinstance(end, Success):
+            return draft.completed(pod, end.report)
+        if isinstance(end, Final):
+            plan = draft.failed(end.reason, end.message)
+            goes_on = end.reason is Reason.RUNNING_DEADLINE_EXCEEDED and pod.reason == "DeadlineExceeded"
+            return Plan(plan.status, (DeleteJob(job.name, job.uid),), plan.announcement) if goes_on else plan
+    if job.succeeded:
+        return draft.failed(
+            Reason.REPORT_LOST, "the run succeeded, but its Pod is gone, and its report with it; run it again"
+        )
+    if not job.failed_reason:
+        return None
+    interrupted = [(pod, end) for pod, end in ends if isinstance(end, Interrupted)]
+    if job.failed_reason == "PodFailurePolicy" or not (interrupted or draft.seen.status.attempts):
+        return draft.failed(
+            Reason.REPORT_LOST, f"the Job failed ({job.failed_reason}) and its Pod is gone: {job.failed_message}"
+        )
+    last = interrupted[-1][1].message if interrupted else job.failed_message
+    count = max(len(interrupted), len(draft.changes["attempts"]))
+    return draft.failed(
+        Reason.EVICTED,
+        f"the cluster ended all {count} attempts that spec.maxInfrastructureRetries allows; the last: {last}",
+    )
+
+
+def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
+    """Running, waiting for a container, or waiting for a Pod."""
+    live = next((pod for pod, end in reversed(ends) if end is None and not pod.deleting), None)
+    if live is not None and live.running_since is not None:
+        return _running(draft, live, live.running_since, actions)
+    if live is not None:
+        return _waiting(draft, waiting(live), actions)
+    if draft.seen.refusal:
+        return _waiting(draft, refused(draft.seen.refusal), actions)
+    interrupted = [end for _, end in ends if isinstance(end, Interrupted)]
+    if interrupted:
+        message = f"a new attempt follows (at most {draft.spec.max_infrastructure_retries}): {interrupted[-1].message}"
+        return _waiting(draft, Waiting(Reason.RETRYING, message, True), actions)
+    plan = _waiting(draft, Waiting(Reason.JOB_CREATED, "the Job is created; its Pod follows", False), actions)
+    return plan if plan.announcement else replace(plan, look_again_seconds=NO_POD_SECONDS)
+
+
+def _running(draft: Draft, pod: SeenPod, since: float, actions: tuple[Action, ...]) -> Plan:
+    left = since + draft.spec.deadlines.running_seconds + BACKSTOP_SECONDS - draft.now
+    if left <= 0:
+        return _stopped(
+            draft,
+            Reason.RUNNING_DEADLINE_EXCEEDED,
+            f"the runner passed spec.deadlines.runningSeconds ({draft.spec.deadlines.running_seconds} s) and did not end itself; "
+            "raise it in a new BenchmarkJob, or ask for less",
+        )
+    draft.job()
+    draft.running(pod)
+    return Plan(draft.status(), actions, look_again_seconds=left)
+
+
+def _waiting(draft: Draft, why: Waiting, actions: tuple[Action, ...]) -> Plan:
+    job = draft.seen.job
+    assert job is not None
+    overdue = draft.now - _pending_since(draft) - draft.spec.deadlines.pending_seconds
+    if overdue >= 0:
+        return _overdue(draft, why.message)
+    waited = draft.now - job.created
+    if not why.trouble and waited < TOLD_AFTER_SECONDS:
+        return Plan(None, actions, look_again_seconds=TOLD_AFTER_SECONDS - waited)
+    draft.job()
+    draft.pending(why.reason, why.message)
+    return Plan(draft.status(), actions, look_again_seconds=-overdue)
+
+
+def _pending_since(draft: Draft) -> float:
+    """Creation, the last resumption, or the end of the last attempt: whichever is latest."""
+    resumed = next(
+        (
+            epoch(c.last_transition_time)
+            for c in draft.seen.status.conditions
+            if c.type is ConditionType.SUSPENDED and c.status is ConditionStatus.FALSE
+        ),
+        None,
+    )
+    if ConditionType.SUSPENDED in draft.sayings and resumed is None:
+        resumed = draft.now
+    ended = [epoch(a.end_time) for a in draft.changes.get("attempts", ())]
+    return max(t for t in (draft.seen.identity.created, resumed, *ended) if t is not None)
+
+
+def _until_deadline(draft: Draft, message: str, again_seconds: float, actions: tuple[Action, ...] = ()) -> Plan:
+    if draft.now - _pending_since(draft) >= draft.spec.deadlines.pending_seconds:
+        return _overdue(draft, message)
+    return Plan(draft.status(), actions, look_again_seconds=again_seconds)
+
+
+def _overdue(draft: Draft, why: str) -> Plan:
+    return _stopped(
+        draft,
+        Reason.PENDING_DEADLINE_EXCEEDED,
+        f"no container ran within spec.deadlines.pendingSeconds ({draft.spec.deadlines.pending_seconds} s): {why}",
+    )
+
+
+def _stopped(draft: Draft, reason: Reason, message: str) -> Plan:
+    job = draft.seen.job if _is_ours(draft.seen) else None
+    return draft.failed(reason, message, () if job is None else (DeleteJob(job.name, job.uid),))

@@ -1,0 +1,168 @@
+"""How a Pod of the run ended: the same failure policy that the Job controller applies, with reasons for people."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wattmark.api.conditions import Reason
+from wattmark.api.report import EXIT_TERMINATED, Report
+from wattmark.decide.acceptance import Rejected, accept
+from wattmark.observe import Ended, SeenPod
+
+NOT_AN_EXIT_OF_ITS_OWN = "ContainerStatusUnknown"  # the kubelet's placeholder: exit code 137 that no process gave
+CANNOT_START = ("StartError", "ContainerCannotRun")
+
+
+@dataclass(frozen=True, slots=True)
+class Success:
+    """The run gave figures."""
+
+    report: Report
+
+
+@dataclass(frozen=True, slots=True)
+class Interrupted:
+    """The cluster ended the attempt, not the run: the Job controller tries again within its limit."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Final:
+    """The run failed and will not be tried again."""
+
+    reason: Reason
+    message: str
+
+
+Outcome = Success | Interrupted | Final
+
+
+def outcome(pod: SeenPod, run_uid: str) -> Outcome | None:
+    """How a Pod ended; None while it has not. The first rule that speaks decides."""
+    if pod.phase == "Succeeded":
+        return _succeeded(pod, run_uid)
+    if pod.phase != "Failed":
+        return None
+    return next((o for rule in _RULES if (o := rule(pod, run_uid))), _no_report(pod))
+
+
+def _succeeded(pod: SeenPod, run_uid: str) -> Outcome:
+    message = pod.ended.message if pod.ended else ""
+    if not message:
+        return Final(
+            Reason.NO_REPORT, "the runner exited with code 0 but left no report; use the runner image of this release"
+        )
+    report = accept(message, run_uid, pod.uid)
+    if isinstance(report, Rejected):
+        return Final(report.reason, report.message)
+    if report.failure is not None:
+        return Final(
+            Reason.REPORT_MALFORMED, "the runner exited with code 0 but reports a failure; nothing of it is used"
+        )
+    return Success(report)
+
+
+def _past_its_deadline(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if pod.reason != "DeadlineExceeded":
+        return None
+    return Final(
+        Reason.RUNNING_DEADLINE_EXCEEDED,
+        "the Pod passed its active deadline and was stopped; raise spec.deadlines in a new BenchmarkJob, or ask for less",
+    )
+
+
+def _disrupted(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if not pod.disruption:
+        return None
+    detail = f": {pod.message}" if pod.message else ""
+    return Interrupted(
+        Reason.EVICTED, f"the cluster ended the Pod on node {pod.node or '(none)'} ({pod.disruption}){detail}"
+    )
+
+
+def _never_started(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if pod.ended is not None:
+        return None
+    why = pod.reason or "no reason given"
+    detail = f": {pod.message}" if pod.message else ""
+    return Interrupted(
+        Reason.EVICTED, f"node {pod.node or '(none)'} ended the Pod before its container ran ({why}){detail}"
+    )
+
+
+def _terminated(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if _end(pod).exit_code != EXIT_TERMINATED:
+        return None
+    return Interrupted(
+        Reason.EVICTED, "the runner was told to end (SIGTERM): its Pod was deleted, drained or suspended"
+    )
+
+
+def _status_lost(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if _end(pod).reason != NOT_AN_EXIT_OF_ITS_OWN:
+        return None
+    return Final(
+        Reason.REPORT_LOST,
+        f"node {pod.node or '(none)'} lost track of the container, and with it the report; run it again under a new name",
+    )
+
+
+def _out_of_host_memory(pod: SeenPod, run_uid: str) -> Outcome | None:
+    if _end(pod).reason != "OOMKilled":
+        return None
+    return Final(
+        Reason.HOST_OUT_OF_MEMORY,
+        "the kernel killed the runner for lack of host memory; set a larger spec.resources.memory in a new BenchmarkJob",
+    )
+
+
+def _cannot_start(pod: SeenPod, run_uid: str) -> Outcome | None:
+    end = _end(pod)
+    if end.reason not in CANNOT_START:
+        return None
+    return Final(
+        Reason.CONTAINER_CANNOT_START, f"the container could not be started ({end.reason}); check the runner image"
+    )
+
+
+def _reported(pod: SeenPod, run_uid: str) -> Outcome | None:
+    message = _end(pod).message
+    if not message:
+        return None
+    report = accept(message, run_uid, pod.uid)
+    if isinstance(report, Rejected):
+        return Final(report.reason, report.message)
+    if report.failure is None:
+        return Final(
+            Reason.REPORT_MALFORMED,
+            f"the runner exited with code {_end(pod).exit_code} but reports figures; nothing of it is used",
+        )
+    return Final(Reason(report.failure.reason.value), report.failure.message)
+
+
+def _no_report(pod: SeenPod) -> Final:
+    end = _end(pod)
+    signal = f" (signal {end.exit_code - 128})" if 128 < end.exit_code < 160 else ""
+    return Final(
+        Reason.NO_REPORT,
+        f"the runner exited with code {end.exit_code}{signal} and left no report; see kubectl logs -n {pod.namespace} {pod.name}",
+    )
+
+
+def _end(pod: SeenPod) -> Ended:
+    """The container's end; `_never_started` has spoken before where there is none."""
+    assert pod.ended is not None
+    return pod.ended
+
+
+_RULES: tuple[Callable[[SeenPod, str], Outcome | None], ...] = (
+    _past_its_deadline,
+    _disrupted,
+    _never_started,
+    _terminated,
+    _status_lost,
+    _out_of_host_memory,
+    _cannot_start,
+    _reported,
+)

@@ -1,0 +1,27 @@
+"""Names, labels and keys that tie objects of the cluster together."""
+
+from typing import NamedTuple
+
+from wattmark.api.schema import GROUP
+
+KIND_LABEL = f"{GROUP}/kind"
+NAME_LABEL = f"{GROUP}/name"
+SIMULATED_LABEL = f"{GROUP}/simulated"
+BENCHMARK_JOB = "BenchmarkJob"
+MODEL_CHECK = "ModelCheck"
+
+
+class Key(NamedTuple):
+    """One object of ours: what the work queue holds."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+def run_name(benchmark: str) -> str:
+    """Name of a BenchmarkJob's Job; fixed, so that creating it twice gives a conflict and never a second run."""
+    return f"{benchmark}-run"

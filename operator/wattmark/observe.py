@@ -1,0 +1,203 @@
+"""Raw Job, Pod and Event bodies -> what decisions need. Total: odd input gives an empty field, never an exception."""
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from wattmark.identity import NAME_LABEL
+
+Body = Mapping[str, Any]
+
+# Control and bidirectional-override characters would let a Pod's message forge lines in logs and terminals.
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+
+
+def clean(text: object, limit: int = 1024) -> str:
+    """Foreign text made safe to show: one line, no control characters, bounded."""
+    line = _CONTROL.sub(" ", str(text)).strip()
+    return line if len(line) <= limit else f"{line[: limit - 1]}…"
+
+
+def mapping(value: object) -> Body:
+    """The value if it is an object, else an empty one."""
+    return value if isinstance(value, Mapping) else {}
+
+
+def items(value: object) -> list[Body]:
+    """The objects of a list; anything else is left out."""
+    return [item for item in value if isinstance(item, Mapping)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    """The value if it is a string, else an empty one."""
+    return value if isinstance(value, str) else ""
+
+
+def epoch(value: object) -> float | None:
+    """Seconds since 1970 of an RFC 3339 time; None where there is none."""
+    if not isinstance(value, str):
+        return None
+    try:
+        return datetime.fromisoformat(value).timestamp()
+    except ValueError:
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How a container ended."""
+
+    exit_code: int
+    reason: str
+    message: str
+    started: float | None
+    finished: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class SeenPod:
+    """A runner Pod, as far as decisions read it. Times are seconds since 1970."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_uid: str
+    benchmark: str
+    created: float
+    node: str
+    phase: str
+    reason: str  # status.reason: Evicted, DeadlineExceeded, UnexpectedAdmissionError, NodeLost
+    message: str
+    deleting: bool
+    unschedulable: str  # the scheduler's words; empty when it was scheduled or not yet looked at
+    disruption: str  # reason of condition DisruptionTarget; empty where it is not True
+    waiting_reason: str  # why the container does not run yet
+    waiting_message: str
+    running_since: float | None
+    ended: Ended | None
+    image_id: str
+
+    @property
+    def terminal(self) -> bool:
+        """Whether the Pod will not run again."""
+        return self.phase in ("Succeeded", "Failed")
+
+
+@dataclass(frozen=True, slots=True)
+class SeenJob:
+    """A Job, as far as decisions read it."""
+
+    namespace: str
+    name: str
+    uid: str
+    owner_kind: str
+    owner_name: str
+    owner_uid: str
+    created: float
+    deleting: bool
+    suspended: bool
+    ttl: int | None
+    active: int
+    ready: int
+    succeeded: bool  # by condition Complete or SuccessCriteriaMet
+    failed_reason: str  # of condition Failed or FailureTarget; empty while there is none
+    failed_message: str
+    finished: bool  # by condition Complete or Failed: its controller is done with it
+
+
+def controller(metadata: Body) -> Body:
+    """The owner reference that controls the object; empty where none does."""
+    return next((o for o in items(metadata.get("ownerReferences")) if o.get("controller") is True), {})
+
+
+def _true(conditions: Iterable[Body], *types: str) -> Body | None:
+    return next((c for c in conditions if c.get("type") in types and c.get("status") == "True"), None)
+
+
+def job(body: Body) -> SeenJob:
+    """A batch/v1 Job."""
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    owner, conditions = controller(metadata), items(status.get("conditions"))
+    failed = _true(conditions, "Failed", "FailureTarget") or {}
+    ttl = spec.get("ttlSecondsAfterFinished")
+    return SeenJob(
+        namespace=text(metadata.get("namespace")),
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        owner_kind=text(owner.get("kind")),
+        owner_name=text(owner.get("name")),
+        owner_uid=text(owner.get("uid")),
+        created=epoch(metadata.get("creationTimestamp")) or 0.0,
+        deleting=metadata.get("deletionTimestamp") is not None,
+        suspended=spec.get("suspend") is True,
+        ttl=ttl if isinstance(ttl, int) else None,
+        active=_count(status.get("active")),
+        ready=_count(status.get("ready")),
+        succeeded=_true(conditions, "Complete", "SuccessCriteriaMet") is not None,
+        failed_reason=text(failed.get("reason")),
+        failed_message=clean(failed.get("message", "")),
+        finished=_true(conditions, "Complete", "Failed") is not None,
+    )
+
+
+def _count(value: object) -> int:
+    return value if isinstance(value, int) else 0
+
+
+def pod(body: Body) -> SeenPod:
+    """A runner Pod. Its message is kept whole: it is the report, and judged elsewhere."""
+    metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
+    conditions = items(status.get("conditions"))
+    unscheduled = next((c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "False"), {})
+    container = next(iter(items(status.get("containerStatuses"))), {})
+    state = mapping(container.get("state"))
+    waiting, running = mapping(state.get("waiting")), mapping(state.get("running"))
+    disruption = _true(conditions, "DisruptionTarget") or {}
+    return SeenPod(
+        namespace=text(metadata.get("namespace")),
+        name=text(metadata.get("name")),
+        uid=text(metadata.get("uid")),
+        owner_uid=text(controller(metadata).get("uid")),
+        benchmark=text(mapping(metadata.get("labels")).get(NAME_LABEL)),
+        created=epoch(metadata.get("creationTimestamp")) or 0.0,
+        node=text(spec.get("nodeName")),
+        phase=text(status.get("phase")),
+        reason=clean(status.get("reason", ""), 64),
+        message=clean(status.get("message", "")),
+        deleting=metadata.get("deletionTimestamp") is not None,
+        unschedulable=clean(unscheduled.get("message", "")) if unscheduled.get("reason") == "Unschedulable" else "",
+        disruption=clean(disruption.get("reason", ""), 64),
+        waiting_reason=clean(waiting.get("reason", ""), 64),
+        waiting_message=clean(waiting.get("message", "")),
+        running_since=epoch(running.get("startedAt")),
+        ended=_ended(mapping(state.get("terminated"))),
+        image_id=clean(container.get("imageID", ""), 512),
+    )
+
+
+def _ended(terminated: Body) -> Ended | None:
+    code = terminated.get("exitCode")
+    if not isinstance(code, int):
+        return None
+    return Ended(
+        exit_code=code,
+        reason=clean(terminated.get("reason", ""), 64),
+        message=text(terminated.get("message")),
+        started=epoch(terminated.get("startedAt")),
+        finished=epoch(terminated.get("finishedAt")),
+    )
+
+
+def latest_refusal(events: Iterable[Body]) -> str:
+    """The newest FailedCreate message of a Job's Events: why the API server refused its Pod; empty where none did."""
+    refusals = [e for e in events if e.get("reason") == "FailedCreate"]
+    newest = max(refusals, key=_event_time, default=None)
+    return "" if newest is None else clean(newest.get("message", ""))
+
+
+def _event_time(event: Body) -> float:
+    series = mapping(event.get("series"))
+    times = (event.get("lastTimestamp"), series.get("lastObservedTime"), event.get("eventTime"))
+    return next((t for value in times if (t := epoch(value)) is not None), 0.0)

@@ -1,0 +1,74 @@
+"""The operator's settings: read once from WATTMARK_*, frozen, and passed."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from wattmark import __version__
+
+
+class InvalidSetting(ValueError):
+    """A WATTMARK_* variable cannot be read; the message names it and says what it takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Every field has a default that is right for a small cluster."""
+
+    runner_image: str = f"ghcr.io/wattmark/wattmark-runner:{__version__}"
+    runner_pull_policy: str = "IfNotPresent"
+    image_pull_secrets: tuple[str, ...] = ()
+    namespace: str | None = None  # the one namespace that is served; None serves all
+    read_nodes: bool = True
+    read_all_pods: bool = True  # needed to know what is free now
+    hub_endpoint: str | None = None  # None: unknown models are not looked up
+    progress_seconds: float = 5.0  # 0 switches live progress off
+    log_level: str = "INFO"
+    health_port: int = 8080
+    workers: int = 8  # concurrent passes; each holds at most one request
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise InvalidSetting(f'{name} is "{value}"; it takes true or false')
+    return value == "true"
+
+
+def _seconds(name: str, value: str) -> float:
+    try:
+        seconds = float(value)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds <= 3600:
+        raise InvalidSetting(f'{name} is "{value}"; it takes seconds from 0 to 3600')
+    return seconds
+
+
+def from_environment(environment: Mapping[str, str]) -> Settings:
+    """Settings from WATTMARK_* variables; an empty one counts as unset. Raises InvalidSetting."""
+    default = Settings()
+
+    def text(name: str) -> str | None:
+        return environment.get(f"WATTMARK_{name}") or None
+
+    def flag(name: str, otherwise: bool) -> bool:
+        value = text(name)
+        return otherwise if value is None else _flag(f"WATTMARK_{name}", value)
+
+    progress = text("PROGRESS_SECONDS")
+    port = text("HEALTH_PORT") or str(default.health_port)
+    if not port.isdecimal() or not 0 < int(port) < 65536:
+        raise InvalidSetting(f'WATTMARK_HEALTH_PORT is "{port}"; it takes a port number')
+    return Settings(
+        runner_image=text("RUNNER_IMAGE") or default.runner_image,
+        runner_pull_policy=text("RUNNER_PULL_POLICY") or default.runner_pull_policy,
+        image_pull_secrets=tuple(s for s in (text("IMAGE_PULL_SECRETS") or "").split(",") if s),
+        namespace=text("NAMESPACE"),
+        read_nodes=flag("READ_NODES", default.read_nodes),
+        read_all_pods=flag("READ_ALL_PODS", default.read_all_pods),
+        hub_endpoint=text("HUB_ENDPOINT"),
+        progress_seconds=default.progress_seconds
+        if progress is None
+        else _seconds("WATTMARK_PROGRESS_SECONDS", progress),
+        log_level=text("LOG_LEVEL") or default.log_level,
+        health_port=int(port),
+    )
