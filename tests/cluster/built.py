@@ -2,14 +2,13 @@
 
 import fcntl
 import http.client
-import json
 import shutil
 import socket
 import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from tests.cluster import archive, leftovers, network, tools
 from tests.cluster.api import Api
 from tests.cluster.certificates import Certificates
 from tests.cluster.failure import Failure
-from tests.cluster.fleet import kwok
+from tests.cluster.fleet import KWOK_PORT, kwok
 from tests.cluster.paths import CONTAINERD_SOCKET, RUN, TOOLS, Cache
 from tests.cluster.process import Processes, Program, boot_id
 from tests.cluster.programs import ETCD_HEALTH_PORT, PAUSE_IMAGE, Programs
@@ -37,11 +36,6 @@ class BuiltCluster:
         self._certificates = Certificates(cache.state / "certificates")
         self._processes = Processes(RUN / "processes", cache.logs)
         self._programs = Programs(cache, self._certificates)
-
-    def up(self) -> None:
-        """Bring up what does not run, and wait for a Ready node."""
-        self.runtime_up()
-        self.control_plane_up()
 
     def runtime_up(self) -> None:
         """Bring up the container runtime alone: with it images can be built."""
@@ -67,7 +61,7 @@ class BuiltCluster:
             self._ensure(self._programs.kubelet(), lambda: http_ok("http://127.0.0.1:10248/healthz"))
             self._ensure(self._programs.kube_proxy(), lambda: http_ok("http://127.0.0.1:10249/healthz"))
             wait_until(self.api.node_ready, 60, "the node is not Ready", self._processes.log("kubelet"))
-            self._ensure(kwok(self.cache, self._certificates), lambda: http_ok("http://127.0.0.1:10247/healthz"))
+            self.simulate()
             shutil.copyfile(self._certificates.kubeconfig("admin"), self.cache.kubeconfig)
             self.cache.kubeconfig.chmod(0o600)
 
@@ -77,7 +71,7 @@ class BuiltCluster:
             for name in ("kwok", "kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager", "buildkitd"):
                 self._processes.stop(name)
             leftovers.end_containers(self.cache)
-            for name in [*self._processes.names()[::-1]]:
+            for name in reversed(self._processes.names()):
                 self._processes.stop(name)
             leftovers.end_strays(self.cache)
             leftovers.unmount([RUN, self.cache.state, self.cache.containerd])
@@ -88,6 +82,11 @@ class BuiltCluster:
             for folder in (RUN, self.cache.state):
                 shutil.rmtree(folder, ignore_errors=True)
         return restored
+
+    def simulate(self, more_stages: Sequence[Path] = ()) -> None:
+        """Run kwok, which keeps the simulated nodes Ready, with these stages beside our own."""
+        program = kwok(self.cache, self._certificates, more_stages)
+        self._ensure(program, lambda: http_ok(f"http://127.0.0.1:{KWOK_PORT}/healthz"))
 
     def status(self) -> dict[str, bool]:
         """Return every recorded program and whether it runs."""
@@ -179,18 +178,3 @@ def wait_until(true: Callable[[], bool], seconds: float, what: str, log: Path) -
         if time.monotonic() > deadline:
             raise Failure(f"{what} after {seconds:.0f} s", f"see {log}")
         time.sleep(0.2)
-
-
-def recorded_owner() -> str | None:
-    """Return the cache folder of the cluster that is up, if one is."""
-    owner = RUN / "cache"
-    return owner.read_text() if owner.exists() else None
-
-
-def read_json(path: Path) -> dict[str, str]:
-    """Return a file's JSON object, or an empty one when there is no such file."""
-    try:
-        found: dict[str, str] = json.loads(path.read_text())
-    except FileNotFoundError:
-        return {}
-    return found

@@ -16,6 +16,7 @@ from tests.cluster.process import Program
 SIMULATED = "wattmark.dev/simulated"
 STAGES = (HERE / "stages" / "nodes.yaml", HERE / "stages" / "pods.yaml")
 DRIVER = "580.95.05"
+KWOK_PORT = 10247
 
 
 @dataclass(frozen=True)
@@ -138,14 +139,18 @@ def labels(kind: NodeType) -> dict[str, str]:
 
 
 def kwok(cache: Cache, certificates: Certificates, more_stages: Sequence[Path] = ()) -> Program:
-    """Return kwok with our stages, and those that a benchmark adds."""
-    stages = [f"--config={path}" for path in (*STAGES, *more_stages)]
-    arguments = [
-        f"--kubeconfig={certificates.kubeconfig('kwok')}",
-        f"--manage-nodes-with-label-selector={SIMULATED}=true",
-        f"--node-ip={NODE_ADDRESS}",
-        "--node-lease-duration-seconds=40",
-        "--server-address=127.0.0.1:10247",
-        *stages,
-    ]
+    """Return the built cluster's kwok with our stages, and those that a benchmark adds."""
+    arguments = kwok_command(certificates.kubeconfig("kwok"), NODE_ADDRESS, more_stages)
     return Program("kwok", [cache.tool("kwok"), *arguments], {"HOME": str(cache.state)})
+
+
+def kwok_command(kubeconfig: str, node_address: str, more_stages: Sequence[Path] = ()) -> list[str]:
+    """Return kwok's arguments: it manages the nodes labelled as simulated, and no other."""
+    return [
+        f"--kubeconfig={kubeconfig}",
+        f"--manage-nodes-with-label-selector={SIMULATED}=true",
+        f"--node-ip={node_address}",
+        "--node-lease-duration-seconds=40",
+        f"--server-address=127.0.0.1:{KWOK_PORT}",
+        *(f"--config={path}" for path in (*STAGES, *more_stages)),
+    ]

@@ -54,11 +54,15 @@ class Builder:
         self._cache = cache
         self._processes = Processes(RUN / "processes", cache.logs)
 
+    def has_base(self) -> bool:
+        """Say whether the local base system's archive is there."""
+        return (self._cache.images / "base.tar").exists()
+
     def base(self) -> None:
         """Make the archive of the local base system: Debian's smallest, with Python."""
-        target = self._cache.images / "base.tar"
-        if target.exists():
+        if self.has_base():
             return
+        target = self._cache.images / "base.tar"
         root = self._cache.images / "base"
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)

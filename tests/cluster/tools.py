@@ -5,6 +5,7 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster.paths import GO_MODULES, TOOLS, Cache
@@ -15,28 +16,41 @@ RENAMED = {"server": "etcd"}
 VERSIONED = "k8s.io/component-base/version"
 
 
-def built(cache: Cache, module: str) -> bool:
-    """Say whether all tools of the module are there."""
-    return all((cache.binaries(module) / tool).exists() for tool in TOOLS[module])
+def built(cache: Cache, module: str, names: Sequence[str] = ()) -> bool:
+    """Say whether these tools of the module are there, by default all."""
+    return all((cache.binaries(module) / name).exists() for name in names or TOOLS[module])
 
 
-def build(cache: Cache, module: str) -> None:
-    """Build a wrapper module's tools, unless they are there."""
-    if built(cache, module):
+def build(cache: Cache, module: str, names: Sequence[str] = ()) -> None:
+    """Build these tools of a wrapper module, by default all, unless they are there."""
+    if built(cache, module, names):
         return
     target = cache.binaries(module)
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
-    command = [go(cache), "install", "-trimpath", "-ldflags", linker_flags(module), "tool"]
-    if module == "pause":
-        command[-1] = "."
-    run(["nice", *command], env=environment(cache, partial), cwd=GO_MODULES / module, log=cache.logs / f"go-{module}.log")
-    for made, name in RENAMED.items():
-        if (partial / made).exists():
-            (partial / made).rename(partial / name)
-    shutil.rmtree(target, ignore_errors=True)
-    partial.rename(target)
+    packages = [package_of(module, name) for name in names or TOOLS[module]]
+    command = ["nice", go(cache), "install", "-trimpath", "-ldflags", linker_flags(module), *packages]
+    run(command, env=environment(cache, partial), cwd=GO_MODULES / module, log=cache.logs / f"go-{module}.log")
+    target.mkdir(exist_ok=True)
+    for made in partial.iterdir():
+        made.rename(target / RENAMED.get(made.name, made.name))  # each at once: a tool is there whole or not at all
+    partial.rmdir()
+
+
+def package_of(module: str, name: str) -> str:
+    """Return the package whose program becomes the tool: one of the go.mod's tool lines, or the module itself."""
+    text = (GO_MODULES / module / "go.mod").read_text()
+    block = re.search(r"^tool \((.*?)^\)", text, re.MULTILINE | re.DOTALL)
+    packages = block[1].split() if block else ["."]
+    made = {RENAMED.get(program_name(package), program_name(package)): package for package in packages}
+    return made.get(name, ".")
+
+
+def program_name(package: str) -> str:
+    """Return the name that `go install` gives a package's program: its folder's, not that of a major version."""
+    parts = [part for part in package.split("/") if not re.fullmatch(r"v[0-9]+", part)]
+    return parts[-1]
 
 
 def drop_build_caches(cache: Cache) -> None:
