@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 
 from wattmark.api.workload import WorkloadType
 from wattmark.models import Architecture, Head, Unsupported, architecture, head_for, lookup, parameters
-from wattmark.models.config import READERS
 
 LLAMA: dict[str, Any] = {
     "model_type": "llama",

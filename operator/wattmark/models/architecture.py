@@ -55,6 +55,7 @@ class Norm(StrEnum):
 
     LAYER = "LayerNorm"
     RMS = "RMSNorm"
+    T5 = "T5LayerNorm"  # RMSNorm that scales its 16-bit input, not the fp32 copy that its variance is taken from
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +90,13 @@ class Weights:
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """Equal transformer layers, one after another. Widths are in elements, windows in tokens."""
+    """Equal transformer layers, one after another. Widths are in elements, windows in tokens.
+
+    `activation` is transformers' name of the function; `inner_dropout` tells that dropout stands between the two
+    matrices of the feed-forward part as well; `fused_projections` that one matrix gives query, key and value;
+    `query_key_norms` that queries and keys are normalized head by head; `fp32_softmax` that eager attention raises its
+    scores to fp32.
+    """
 
     layers: int
     hidden: int
@@ -99,7 +106,12 @@ class Stack:
     intermediate: int
     norm: Norm
     causal: bool
+    activation: str
     gated: bool = False
+    inner_dropout: bool = False
+    fused_projections: bool = False
+    query_key_norms: bool = False
+    fp32_softmax: bool = False
     cross_attention: bool = False
     position_bias: bool = False
     window_tokens: int | None = None
@@ -133,7 +145,11 @@ class Image:
 
 @dataclass(frozen=True, slots=True)
 class Convolution:
-    """One convolution with `same` padding; its output side is the image's side divided by `downscale`, rounded up."""
+    """One convolution with `same` padding; its output side is the image's side divided by `downscale`, rounded up.
+
+    `activated` tells that an activation follows the normalization; `joins` that a residual is added (and an activation
+    follows), which ends a layer.
+    """
 
     name: str
     channels_in: int
@@ -141,6 +157,7 @@ class Convolution:
     kernel: int
     downscale: int
     activated: bool
+    joins: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,9 @@ from wattmark.models.layers import attention, embedding, linear, mlp, norm
 TOKEN = Per.ENCODER_TOKEN
 
 
-def _stack(layers: int, hidden: int, heads: int, intermediate: int, dropouts: tuple[float, float]) -> Stack:
+def _stack(
+    layers: int, hidden: int, heads: int, intermediate: int, activation: str, dropouts: tuple[float, float]
+) -> Stack:
     return Stack(
         layers=layers,
         hidden=hidden,
@@ -17,6 +19,7 @@ def _stack(layers: int, hidden: int, heads: int, intermediate: int, dropouts: tu
         intermediate=intermediate,
         norm=Norm.LAYER,
         causal=False,
+        activation=activation,
         hidden_dropout=dropouts[0],
         attention_dropout=dropouts[1],
     )
@@ -41,6 +44,7 @@ def bert(fields: Fields) -> Architecture:
         hidden,
         fields.integer("num_attention_heads"),
         fields.integer("intermediate_size"),
+        fields.text("hidden_act", default="gelu"),
         (
             fields.share("hidden_dropout_prob", default=0.1),
             fields.share("attention_probs_dropout_prob", default=0.1),
@@ -85,6 +89,7 @@ def distilbert(fields: Fields) -> Architecture:
         hidden,
         fields.integer("n_heads", "num_attention_heads"),
         fields.integer("hidden_dim", "intermediate_size"),
+        fields.text("activation", default="gelu"),
         (fields.share("dropout", default=0.1), fields.share("attention_dropout", default=0.1)),
     )
     vocab, positions = fields.integer("vocab_size"), fields.integer("max_position_embeddings", default=512)

@@ -18,6 +18,8 @@ def gpt2(fields: Fields) -> Architecture:
         intermediate=fields.integer("n_inner", default=4 * hidden),
         norm=Norm.LAYER,
         causal=True,
+        activation=fields.text("activation_function", default="gelu_new"),
+        fused_projections=True,
         hidden_dropout=fields.share("resid_pdrop", default=0.1),
         attention_dropout=fields.share("attn_pdrop", default=0.1),
     )

@@ -41,7 +41,8 @@ def qwen2(fields: Fields) -> Architecture:
 
 def qwen3(fields: Fields) -> Architecture:
     """Qwen 3: query and key are normalized per head; the head size is its own field."""
-    stack = _qwen_windows(fields, _stack(fields, fields.integer("head_dim", default=128), kv_heads=32))
+    stack = _stack(fields, fields.integer("head_dim", default=128), kv_heads=32)
+    stack = replace(_qwen_windows(fields, stack), query_key_norms=True)
     every = fields.flag("attention_bias", default=False)
     query_key = norm("layers.attention.query_key_norms", stack.head_dim, Norm.RMS, count=2 * stack.layers)
     return _decoder(fields, stack, _Biases(every, every), 32768, (query_key,))
@@ -66,7 +67,9 @@ def _stack(fields: Fields, head_dim: int, kv_heads: int | None = None) -> Stack:
         intermediate=fields.integer("intermediate_size"),
         norm=Norm.RMS,
         causal=True,
+        activation=fields.text("hidden_act", default="silu"),
         gated=True,
+        fp32_softmax=True,
         attention_dropout=fields.share("attention_dropout", default=0.0),
     )
 

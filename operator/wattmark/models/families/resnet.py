@@ -61,11 +61,11 @@ def _stages(fields: Fields, stem: int, widths: tuple[int, ...], depths: tuple[in
                 yield Convolution(f"{name}.shortcut", arriving, width, 1, outgoing, activated=False)
             if kind == "basic":
                 yield Convolution(f"{name}.1", arriving, width, 3, outgoing, activated=True)
-                yield Convolution(f"{name}.2", width, width, 3, outgoing, activated=False)
+                yield Convolution(f"{name}.2", width, width, 3, outgoing, activated=False, joins=True)
             else:
                 inner = divides("hidden_sizes", width, 4)
                 yield Convolution(f"{name}.1", arriving, inner, 1, outgoing if early else downscale, activated=True)
                 yield Convolution(f"{name}.2", inner, inner, 3, outgoing, activated=True)
-                yield Convolution(f"{name}.3", inner, width, 1, outgoing, activated=False)
+                yield Convolution(f"{name}.3", inner, width, 1, outgoing, activated=False, joins=True)
             downscale = outgoing
         before = width

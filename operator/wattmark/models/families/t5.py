@@ -8,7 +8,7 @@ from wattmark.models.layers import attention, embedding, lm_head, mlp, norm
 
 
 def t5(fields: Fields) -> Architecture:
-    """T5: relative position biases shared by the layers of a side, RMSNorm, no biases at all."""
+    """T5: relative position biases shared by the layers of a side, RMSNorm (of its own kind), no biases at all."""
     fields.must_not("is_decoder")
     if not fields.flag("is_encoder_decoder", default=True):
         raise OddFieldError("is_encoder_decoder", "a T5 without its decoder is not covered by the closed form")
@@ -22,8 +22,11 @@ def t5(fields: Fields) -> Architecture:
         kv_heads=heads,
         head_dim=fields.integer("d_kv", default=64),
         intermediate=fields.integer("d_ff"),
-        norm=Norm.RMS,
+        norm=Norm.T5,
         causal=False,
+        # A gate's plain "gelu" means the approximation by tanh, for checkpoints older than its name.
+        activation="gelu_new" if activation == ["gated", "gelu"] else activation[-1],
+        inner_dropout=True,
         gated=activation[0] == "gated",
         position_bias=True,
         hidden_dropout=dropout,
@@ -65,6 +68,6 @@ def _side(name: str, stack: Stack, token: Per, buckets: int) -> tuple[Weights, .
         *attention(f"{name}.attention", stack, token, qkv_bias=False, out_bias=False),
         *cross,
         *mlp(f"{name}.mlp", stack, token, bias=False),
-        norm(f"{name}.norms", stack.hidden, Norm.RMS, count=(3 if cross else 2) * stack.layers),
-        norm(f"{name}.norm", stack.hidden, Norm.RMS),
+        norm(f"{name}.norms", stack.hidden, Norm.T5, count=(3 if cross else 2) * stack.layers),
+        norm(f"{name}.norm", stack.hidden, Norm.T5),
     )

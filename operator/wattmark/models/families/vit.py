@@ -19,6 +19,8 @@ def vit(fields: Fields) -> Architecture:
         intermediate=fields.integer("intermediate_size"),
         norm=Norm.LAYER,
         causal=False,
+        fp32_softmax=True,
+        activation=fields.text("hidden_act", default="gelu"),
         hidden_dropout=fields.share("hidden_dropout_prob", default=0.0),
         attention_dropout=fields.share("attention_probs_dropout_prob", default=0.0),
     )

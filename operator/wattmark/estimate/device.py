@@ -1,0 +1,58 @@
+"""What a device takes for itself: libraries' workspaces, the CUDA context, the driver."""
+
+from dataclasses import dataclass
+
+from wattmark.estimate.interval import MIB, NOTHING, Interval, spread
+
+HOPPER = (9, 0)
+AMPERE = (8, 0)
+
+
+@dataclass(frozen=True, slots=True)
+class Gpu:
+    """The GPU that is asked about; `capability` is its CUDA compute capability, None where it is not known."""
+
+    capability: tuple[int, int] | None = None
+
+
+CUBLAS_BYTES = 8_519_680  # :4096:2:16:8, cuBLAS's own default below compute capability 9.0
+HOPPER_BYTES = 32 * MIB
+
+
+def workspace(gpu: Gpu, *, training: bool, convolutional: bool) -> Interval:
+    """Scratch memory of cuBLAS, cuBLASLt and cuDNN, allocated through PyTorch's allocator.
+
+    PyTorch keeps one cuBLAS workspace per handle and stream: 8,519,680 bytes, 32 MiB from compute capability 9.0 on
+    (CublasHandlePool.cpp); the backward pass runs in a thread with a handle of its own. cuBLASLt takes up to as much
+    again where it is used. cuDNN takes what its chosen algorithm wants, some hundred MiB at most.
+    """
+    threads = 2 if training else 1
+    if gpu.capability is None:
+        blas = Interval(threads * CUBLAS_BYTES, threads * CUBLAS_BYTES, 2 * threads * HOPPER_BYTES)
+    else:
+        blas = spread(threads * (HOPPER_BYTES if gpu.capability >= HOPPER else CUBLAS_BYTES), 1, 2)
+    return blas + (Interval(0, 64 * MIB, 400 * MIB) if convolutional else NOTHING)
+
+
+def context(gpu: Gpu) -> Interval:
+    """The process's CUDA context with the kernels it loaded: outside PyTorch's allocator, in the process's figure.
+
+    Measured: A100 with torch 2.4 to 2.6, 414 MiB after load and 508 to 510 MiB after the first kernels; H100 518 to
+    676 MiB; RTX 3090 256 MiB bare, RTX 6000 Ada 426 MiB.
+    """
+    if gpu.capability is None:
+        return Interval(256 * MIB, 510 * MIB, 700 * MIB)
+    if gpu.capability >= HOPPER:
+        return Interval(518 * MIB, 676 * MIB, 800 * MIB)
+    if gpu.capability == AMPERE:
+        return Interval(414 * MIB, 509 * MIB, 560 * MIB)
+    return Interval(256 * MIB, 426 * MIB, 600 * MIB)
+
+
+def driver(gpu: Gpu) -> Interval:
+    """What the driver keeps of the device's memory before any process comes. Measured: A100 884 MiB, H100 223 MiB."""
+    if gpu.capability == AMPERE:
+        return Interval(400 * MIB, 884 * MIB, 950 * MIB)
+    if gpu.capability == HOPPER:
+        return Interval(200 * MIB, 223 * MIB, 700 * MIB)
+    return Interval(150 * MIB, 450 * MIB, 950 * MIB)

@@ -1,0 +1,41 @@
+"""What a precision means in bytes."""
+
+from dataclasses import dataclass
+
+from wattmark.api.workload import Precision
+
+
+@dataclass(frozen=True, slots=True)
+class Formats:
+    """Bytes of an element: of a stored weight (and its gradient and optimizer states), and of arithmetic.
+
+    `mixed` is autocast: weights stay in fp32 and a 16-bit copy of every matrix is made for the arithmetic.
+    """
+
+    weight: int
+    compute: int
+
+    @property
+    def mixed(self) -> bool:
+        """Whether weights are copied into a narrower format."""
+        return self.weight != self.compute
+
+    @property
+    def stream(self) -> int:
+        """Bytes of an element of the residual stream: autocast keeps normalizations and sums in fp32."""
+        return self.weight if self.mixed else self.compute
+
+
+_FORMATS = {
+    Precision.FP32: Formats(4, 4),
+    Precision.TF32: Formats(4, 4),
+    Precision.BF16: Formats(2, 2),
+    Precision.FP16: Formats(2, 2),
+    Precision.BF16_MIXED: Formats(4, 2),
+    Precision.FP16_MIXED: Formats(4, 2),
+}
+
+
+def formats(precision: Precision) -> Formats:
+    """The formats of a precision."""
+    return _FORMATS[precision]

@@ -1,0 +1,125 @@
+"""Memory of inference: load, one forward pass, prefill and decode."""
+
+from wattmark.api.answers import ComponentName, Phase
+from wattmark.estimate import convolution, transformer
+from wattmark.estimate.interval import MIB, Interval, exact, spread
+from wattmark.estimate.parts import Part, PhaseParts
+from wattmark.estimate.question import Question
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Family, Stack
+
+# How far from the truth the closed form of temporaries has been: two hidden buffers more or less than assumed make a
+# quarter, and PyTorch frees some of them earlier than the form assumes.
+TEMPORARIES = (0.6, 1.3)
+CONVOLUTIONS = (0.5, 1.6)
+SMALL_TENSORS = 16 * MIB  # masks, positions, rotary tables, sampling
+
+
+def phases(question: Question) -> tuple[PhaseParts, ...]:
+    """Every phase of an inference run with what the allocator holds at its fullest; workspaces apart."""
+    weights = weights_part(question)
+    loaded = PhaseParts(Phase.LOAD, (weights,))
+    if question.architecture.vocab is None or question.architecture.family is Family.ENCODER:
+        return loaded, PhaseParts(Phase.FORWARD, (weights, _temporaries(question)))
+    prefill = PhaseParts(Phase.PREFILL, (weights, _cache(question, steps=0), _temporaries(question), _logits(question)))
+    if not question.output_tokens:
+        return loaded, prefill
+    decode = PhaseParts(
+        Phase.DECODE,
+        (weights, _cache(question, question.output_tokens), _decode_temporaries(question), _logits(question)),
+    )
+    return loaded, prefill, decode
+
+
+def weights_part(question: Question) -> Part:
+    """The weights, as the framework stores them: unique tensors, batch norm's running statistics included."""
+    count = question.count
+    size = (count.total + count.buffers) * question.formats.weight
+    return Part(
+        ComponentName.WEIGHTS,
+        exact(size),
+        f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once",
+    )
+
+
+def _temporaries(question: Question) -> Part:
+    size, batch = question.formats.compute, question.batch
+    if question.architecture.convolutions:
+        likely = batch * convolution.held(question.architecture, *question.pixels, size)
+        return Part(
+            ComponentName.ACTIVATIONS,
+            spread(likely, *CONVOLUTIONS, SMALL_TENSORS),
+            "widest convolution: batch x (input + output + larger of both) x B, from the plan of layers",
+        )
+    likely = 0
+    for stack, run in question.passes():
+        kept = batch * run.memory * question.architecture.hidden * size
+        likely = max(likely, kept + batch * transformer.held(stack, run, question.formats))
+    return Part(
+        ComponentName.ACTIVATIONS,
+        spread(likely, *TEMPORARIES, SMALL_TENSORS),
+        "batch x tokens x (widths of the feed-forward part + 4 hidden) x B of one layer; "
+        "eager attention: + batch x heads x tokens^2 x (2 B + 4)",
+    )
+
+
+def _decode_temporaries(question: Question) -> Part:
+    decoder = question.architecture.decoder
+    assert decoder is not None  # only models that generate get here
+    size, batch = question.formats.compute, question.batch
+    keys = _keys(question, question.output_tokens)
+    # The cache of a layer grows by concatenation: for a moment its old and its new keys and values are both there.
+    grown = 2 * batch * keys * decoder.kv_width * size
+    memory = question.input_tokens if decoder.cross_attention else 0
+    encoded = batch * memory * question.architecture.hidden * size
+    step = Pass(1, keys, memory, question.eager(decoder))
+    likely = grown + encoded + batch * transformer.held(decoder, step, question.formats)
+    return Part(
+        ComponentName.ACTIVATIONS,
+        spread(likely, *TEMPORARIES, SMALL_TENSORS),
+        "one layer's keys and values copied as they grow: 2 x batch x tokens x kv heads x head size x B; "
+        "one token's layer",
+    )
+
+
+def _keys(question: Question, steps: int) -> int:
+    if question.architecture.family is Family.ENCODER_DECODER:
+        return max(1, steps)
+    return question.input_tokens + steps
+
+
+def cache_bytes(stack: Stack, batch: int, keys: int, memory: int, size: int) -> int:
+    """Keys and values of all layers; a layer with a window keeps no more than that, cross-attention the encoder's."""
+    windowed = min(keys, stack.window_tokens) if stack.window_tokens else keys
+    tokens = (stack.layers - stack.window_layers) * keys + stack.window_layers * windowed
+    if stack.cross_attention:
+        tokens += stack.layers * memory
+    return 2 * batch * tokens * stack.kv_width * size
+
+
+def _cache(question: Question, steps: int) -> Part:
+    decoder = question.architecture.decoder
+    assert decoder is not None  # only models that generate get here
+    memory = question.input_tokens if decoder.cross_attention else 0
+    keys = _keys(question, steps) if question.output_tokens else question.input_tokens
+    likely = cache_bytes(decoder, question.batch, keys, memory, question.formats.compute)
+    # Without generation the cache is built as well, unless the caller switches it off.
+    size = exact(likely) if question.output_tokens else Interval(0, likely, likely)
+    return Part(
+        ComponentName.KV_CACHE,
+        size,
+        "2 x layers x kv heads x head size x B x batch x tokens; a window's layers keep no more than the window",
+    )
+
+
+def _logits(question: Question) -> Part:
+    vocab, batch = question.architecture.vocab or 0, question.batch
+    last = batch * vocab * (question.formats.compute + 4)
+    every = batch * question.input_tokens * vocab * question.formats.compute
+    # Generation projects the last position alone; a plain forward pass may project all of them.
+    size = spread(last, 1, 1.5) if question.output_tokens else Interval(last, max(last, every), max(last, every))
+    return Part(
+        ComponentName.LOGITS,
+        size,
+        "batch x vocabulary x (B + 4): the last position and its fp32 copy; without generation every position x B",
+    )

@@ -1,0 +1,163 @@
+"""Memory of a training step: forward, backward, optimizer step. Steps after the first: states are there."""
+
+from dataclasses import dataclass
+
+from wattmark.api.answers import ComponentName, Phase
+from wattmark.api.workload import Optimizer
+from wattmark.estimate import convolution, transformer
+from wattmark.estimate.inference import weights_part
+from wattmark.estimate.interval import MIB, Interval, exact, spread
+from wattmark.estimate.parts import Part, PhaseParts
+from wattmark.estimate.question import Question
+from wattmark.models import Family, Norm
+
+SAVED = (0.85, 1.2)
+CONVOLUTIONS = (0.7, 1.5)
+SMALL_TENSORS = 64 * MIB  # masks, indices, embeddings' temporaries, what the libraries keep between kernels
+
+
+@dataclass(frozen=True, slots=True)
+class _Saved:
+    """Bytes that the forward pass saves, those of one layer's backward pass, and how sure the form is."""
+
+    size: int
+    layer: int
+    backward: int
+    bounds: tuple[float, float]
+    formula: str
+
+
+def phases(question: Question) -> tuple[PhaseParts, ...]:
+    """Every phase of a training step with what the allocator holds at its fullest; workspaces apart."""
+    weights, states, copies = weights_part(question), _states(question), _copies(question)
+    saved = _saved_convolutions(question) if question.architecture.convolutions else _saved_layers(question)
+    low, high = saved.bounds
+    formats, count = question.formats, question.count
+    gradients = count.total * formats.weight
+    vocab = question.architecture.vocab or 0
+    projection = vocab * question.architecture.hidden * formats.weight
+    generates = question.architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
+    early = projection if generates else 0
+    # A tied embedding's gradient comes in two halves, the output's first, and the sum needs both.
+    late = projection if question.architecture.tied else 0
+    held = Part(ComponentName.ACTIVATIONS, spread(saved.size, low, high, SMALL_TENSORS), saved.formula)
+    starting = Part(
+        ComponentName.ACTIVATIONS,
+        spread(saved.size + (0 if generates else saved.backward), low, high, SMALL_TENSORS),
+        saved.formula,
+    )
+    ending = Part(
+        ComponentName.ACTIVATIONS, spread(saved.layer + saved.backward + late, low, high, SMALL_TENSORS), saved.formula
+    )
+    forward = PhaseParts(Phase.FORWARD, (weights, states, copies, held, _logits(question, backward=False)))
+    begin = PhaseParts(
+        Phase.BACKWARD,
+        (weights, states, copies, starting, _logits(question, backward=True), _gradients(question, early)),
+    )
+    end = PhaseParts(Phase.BACKWARD, (weights, states, ending, _gradients(question, gradients)))
+    step = PhaseParts(
+        Phase.OPTIMIZER_STEP, (weights, states, _gradients(question, gradients), _step_temporaries(question))
+    )
+    return PhaseParts(Phase.LOAD, (weights,)), forward, max(begin, end, key=lambda p: p.allocated.likely), step
+
+
+def _states(question: Question) -> Part:
+    count, size = question.count.total, question.formats.weight
+    if question.resolved.optimizer is Optimizer.SGD:
+        return Part(ComponentName.OPTIMIZER, exact(0), "SGD without momentum keeps no states")
+    return Part(ComponentName.OPTIMIZER, exact(2 * count * size), f"AdamW: 2 states x {count} parameters x {size} B")
+
+
+def _copies(question: Question) -> Part:
+    count, formats = question.count, question.formats
+    if not formats.mixed:
+        return Part(ComponentName.AUTOCAST_COPIES, exact(0), "no autocast: matrices are used as stored")
+    vocab = question.architecture.vocab or 0
+    generates = question.architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
+    # The output projection is a matrix too, and tied it is counted with the embeddings.
+    tied = vocab * question.architecture.hidden if question.architecture.tied and generates else 0
+    matrices = count.linear + count.convolution + tied
+    return Part(
+        ComponentName.AUTOCAST_COPIES,
+        exact(matrices * formats.compute),
+        f"{matrices} elements of matrices x {formats.compute} B, kept from forward to backward",
+    )
+
+
+def _gradients(question: Question, size: int) -> Part:
+    return Part(
+        ComponentName.GRADIENTS,
+        exact(size),
+        f"one for each parameter there so far x {question.formats.weight} B; freed before the next forward pass",
+    )
+
+
+def _step_temporaries(question: Question) -> Part:
+    size = question.count.total * question.formats.weight
+    if question.resolved.optimizer is Optimizer.SGD:
+        return Part(ComponentName.WORKSPACE, exact(0), "SGD updates in place")
+    if not question.on_gpu:
+        largest = max(weight.outputs * weight.inputs for weight in question.architecture.body)
+        return Part(
+            ComponentName.WORKSPACE,
+            spread(2 * largest * question.formats.weight, 0.5, 1),
+            "AdamW on a CPU goes parameter by parameter: two temporaries of the largest",
+        )
+    # A fused step needs none; PyTorch's default on a GPU makes a list as large as the parameters.
+    return Part(
+        ComponentName.WORKSPACE, Interval(0, size, size), "AdamW's default (foreach): one list of all parameters"
+    )
+
+
+def _saved_layers(question: Question) -> _Saved:
+    formats, batch, hidden = question.formats, question.batch, question.architecture.hidden
+    size = layer = backward = 0
+    for stack, run in question.passes():
+        one = batch * transformer.saved(stack, run, formats)
+        final = 0 if stack.norm is Norm.LAYER and question.architecture.family is Family.ENCODER else 1
+        mask = transformer.mask_bytes(run, formats) if stack.hidden_dropout else 0
+        edges = batch * run.tokens * hidden * ((2 + final) * formats.stream + mask)
+        size += stack.layers * one + transformer.shared(stack, run, formats) + edges
+        layer = max(layer, one)
+        backward = max(backward, batch * transformer.backward_temporaries(stack, run, formats))
+    return _Saved(
+        size, layer, backward, SAVED, "layers x batch x tokens x what a layer saves (arXiv 2205.05198, per activation)"
+    )
+
+
+def _saved_convolutions(question: Question) -> _Saved:
+    size, batch = question.formats.compute, question.batch
+    saved = batch * convolution.saved(question.architecture, *question.pixels, size)
+    held = batch * convolution.held(question.architecture, *question.pixels, size)
+    return _Saved(
+        saved,
+        held,
+        held,
+        CONVOLUTIONS,
+        "batch x (outputs of convolutions and activations) x B, from the plan of layers",
+    )
+
+
+def _logits(question: Question, *, backward: bool) -> Part:
+    """Logits with their loss.
+
+    They come in the compute format and are raised to fp32 for the loss, whose log-softmax is saved as well; backward,
+    the gradients of both are there too. Autocast's caller may hold one fp32 copy more. T5 computes its loss in the
+    format of the logits.
+    """
+    architecture, size = question.architecture, question.formats.compute
+    elements = question.batch * question.input_tokens * (architecture.vocab or 0)
+    if architecture.family not in (Family.DECODER, Family.ENCODER_DECODER):
+        elements, least, likely, most = question.batch * (architecture.labels or 0), 4, 16, 16
+    elif architecture.family is Family.ENCODER_DECODER and not question.formats.mixed:
+        least, likely, most = (3 * size, 4 * size, size + 12) if backward else (2 * size, 2 * size, size + 8)
+    elif backward:
+        least, likely, most = size + 8, size + 12, size + (16 if question.formats.mixed else 12)
+    else:
+        least, likely, most = size + 4, size + 8, size + (12 if question.formats.mixed else 8)
+    return Part(
+        ComponentName.LOGITS,
+        Interval(elements * least, elements * likely, elements * most),
+        f"batch x tokens x vocabulary x {likely} B: logits, fp32 copy, log-softmax"
+        + (", gradients" if backward else ""),
+    )

@@ -1,0 +1,194 @@
+"""The need as a whole: its parts, its totals, and how it moves with the workload."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattmark.api.answers import ComponentName, Need, Phase
+from wattmark.api.order import Resolved
+from wattmark.api.workload import Precision, RuntimeSpec, Weights, WorkloadSpec, WorkloadType
+from wattmark.estimate import Gpu, Unknown, need
+from wattmark.models import Architecture, architecture, known_ids, lookup
+from wattmark.models.resolve import Impossible, resolve
+
+GIB = 1 << 30
+GPU = Gpu((8, 0))
+UNKNOWN_GPU = Gpu()
+
+
+def known(name: str) -> Architecture:
+    model = lookup(name)
+    assert model is not None
+    read = architecture(model.config)
+    assert isinstance(read, Architecture)
+    return read
+
+
+def asked(
+    read: Architecture,
+    workload: WorkloadType = WorkloadType.INFERENCE,
+    precision: Precision | None = None,
+    gpus: int = 1,
+    **shape: Any,
+) -> Resolved:
+    text = {k: shape.pop(k) for k in ("inputTokens", "outputTokens") if k in shape}
+    shape |= {"input": {"text": text}} if text else {}
+    spec = WorkloadSpec.model_validate({"type": workload, workload.value.lower(): shape})
+    resolved = resolve(read, spec, RuntimeSpec(precision=precision), gpus)
+    assert not isinstance(resolved, Impossible), resolved
+    return resolved
+
+
+def needed(read: Architecture, resolved: Resolved, gpu: Gpu | None = GPU, weights: Weights = Weights.RANDOM) -> Need:
+    found = need(read, resolved, weights, gpu)
+    assert isinstance(found, Need), found
+    return found
+
+
+def part(found: Need, name: ComponentName) -> int:
+    return next((c.likely_bytes for c in found.components if c.name is name), 0)
+
+
+@pytest.mark.parametrize("gpu", [GPU, Gpu((9, 0)), Gpu((7, 5)), UNKNOWN_GPU, None], ids=str)
+@pytest.mark.parametrize("workload", list(WorkloadType))
+@pytest.mark.parametrize("model_id", known_ids())
+def test_the_parts_are_the_whole(model_id: str, workload: WorkloadType, gpu: Gpu | None) -> None:
+    read = known(model_id)
+    found = needed(read, asked(read, workload, gpus=0 if gpu is None else 1), gpu)
+    whole = found.allocated_bytes if found.device_bytes is None else found.device_bytes
+    assert sum(c.likely_bytes for c in found.components) == whole.likely
+    # Another phase than the likely peak may reach further at either end.
+    assert sum(c.low_bytes for c in found.components) <= whole.low <= whole.likely
+    assert whole.likely <= sum(c.high_bytes for c in found.components) <= whole.high
+    assert len({c.name for c in found.components}) == len(found.components)
+    assert found.host_bytes is not None
+    if gpu is None:
+        assert found.process_bytes is None
+        assert found.host_bytes.likely > found.allocated_bytes.likely
+    else:
+        assert found.process_bytes is not None
+        assert found.device_bytes is not None
+        assert found.allocated_bytes.likely < found.reserved_bytes.likely < found.process_bytes.likely
+
+
+@pytest.mark.parametrize(
+    ("precision", "per_parameter"),
+    [
+        pytest.param(Precision.FP32, 16, id="fp32: weight, gradient and two states of 4 bytes"),
+        pytest.param(Precision.BF16, 8, id="pure bf16: the same of 2 bytes"),
+        pytest.param(Precision.BF16_MIXED, 16, id="autocast keeps all four in fp32; its copies are gone by the step"),
+    ],
+)
+def test_a_large_model_in_training_takes_so_many_bytes_per_parameter(precision: Precision, per_parameter: int) -> None:
+    read = known("llama-3.1-8b")
+    resolved = asked(read, WorkloadType.TRAINING, precision, batchSizePerDevice=1, inputTokens=128)
+    found = needed(read, resolved)
+    states = (ComponentName.WEIGHTS, ComponentName.GRADIENTS, ComponentName.OPTIMIZER)
+    assert found.peak_phase is Phase.OPTIMIZER_STEP
+    assert sum(part(found, name) for name in states) == per_parameter * 8_030_261_248
+
+
+def test_plain_sgd_keeps_no_states() -> None:
+    read = known("gpt2")
+    found = needed(read, asked(read, WorkloadType.TRAINING, Precision.FP32, optimizer="SGD"))
+    assert part(found, ComponentName.OPTIMIZER) == 0
+
+
+@pytest.mark.parametrize(
+    ("name", "shape", "kv_bytes"),
+    [
+        pytest.param(
+            "llama-2-7b",
+            {"batchSizePerDevice": 2, "inputTokens": 1000, "outputTokens": 24},
+            2 * 32 * 4096 * 2 * 2 * 1024,
+            id="every head has keys of its own",
+        ),
+        pytest.param(
+            "llama-3.1-8b",
+            {"batchSizePerDevice": 64, "inputTokens": 100, "outputTokens": 3900},
+            2 * 32 * 8 * 128 * 2 * 64 * 4000,
+            id="grouped heads share keys",
+        ),
+        pytest.param(
+            "mistral-7b-v0.1",
+            {"batchSizePerDevice": 64, "inputTokens": 100, "outputTokens": 9900},
+            2 * 32 * 8 * 128 * 2 * 64 * 4096,
+            id="a window keeps no more than the window",
+        ),
+        pytest.param(
+            "t5-base",
+            {"batchSizePerDevice": 256, "inputTokens": 16, "outputTokens": 1000},
+            2 * 12 * 12 * 64 * 2 * 256 * (1000 + 16),
+            id="an encoder-decoder keeps its own keys and the encoder's",
+        ),
+    ],
+)
+def test_the_cache_of_a_generation(name: str, shape: dict[str, Any], kv_bytes: int) -> None:
+    read = known(name)
+    found = needed(read, asked(read, precision=Precision.BF16, **shape))
+    if found.peak_phase is Phase.PREFILL:
+        kv_bytes = kv_bytes * 1000 // 1024
+    assert part(found, ComponentName.KV_CACHE) == kv_bytes
+
+
+def test_a_checkpoint_that_unties_its_projection_needs_more() -> None:
+    read = known("flan-t5-base")
+    random, pretrained = (needed(read, asked(read), weights=weights) for weights in Weights)
+    extra = part(pretrained, ComponentName.WEIGHTS) - part(random, ComponentName.WEIGHTS)
+    assert extra == 32128 * 768 * 2
+
+
+def test_what_no_formula_covers_is_unknown_with_its_reason() -> None:
+    model = lookup("llama-3.1-8b")
+    assert model is not None
+    read = architecture({**model.config, "hidden_act": "xielu"})
+    assert isinstance(read, Architecture)
+    found = need(read, asked(read), Weights.RANDOM, GPU)
+    assert found == Unknown("the closed form does not know what activation 'xielu' saves")
+
+
+@given(
+    name=st.sampled_from(["bert", "gpt2", "qwen2.5-7b", "t5-base", "resnet-50", "vit-base"]),
+    workload=st.sampled_from(WorkloadType),
+    precision=st.sampled_from([Precision.FP32, Precision.BF16]),
+    batch=st.integers(1, 512),
+)
+def test_a_larger_batch_never_needs_less(name: str, workload: WorkloadType, precision: Precision, batch: int) -> None:
+    read = known(name)
+    small, large = (
+        needed(read, asked(read, workload, precision, batchSizePerDevice=size)).allocated_bytes
+        for size in (batch, batch + 1)
+    )
+    assert small.low <= large.low
+    assert small.likely <= large.likely
+    assert small.high <= large.high
+
+
+@given(tokens=st.integers(1, 4096), name=st.sampled_from(["llama-3.1-8b", "mistral-7b-v0.1", "t5-base"]))
+def test_a_longer_input_never_needs_less(tokens: int, name: str) -> None:
+    read = known(name)
+    short, long = (
+        needed(read, asked(read, inputTokens=size, outputTokens=8)).allocated_bytes for size in (tokens, tokens + 1)
+    )
+    assert short.low <= long.low
+    assert short.likely <= long.likely
+    assert short.high <= long.high
+
+
+def test_eager_attention_needs_the_scores() -> None:
+    read = known("llama-3.1-8b")
+    resolved = asked(read, inputTokens=4096, outputTokens=8, batchSizePerDevice=8)
+    fused = needed(read, resolved)
+    eager = needed(read, Resolved.model_validate({**resolved.model_dump(), "attention": "Eager"}))
+    scores = 8 * 32 * 4096 * 4096 * (2 * 2 + 4)
+    assert part(eager, ComponentName.ACTIVATIONS) - part(fused, ComponentName.ACTIVATIONS) > 0.9 * scores
+
+
+def test_a_known_gpu_narrows_what_it_takes_for_itself() -> None:
+    read = known("bert")
+    anywhere, a100 = (needed(read, asked(read), gpu).device_bytes for gpu in (UNKNOWN_GPU, GPU))
+    assert anywhere is not None
+    assert a100 is not None
+    assert a100.high - a100.low < anywhere.high - anywhere.low
