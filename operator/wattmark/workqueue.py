@@ -98,7 +98,7 @@ class WorkQueue(Generic[K]):
 
     async def _once(self, key: K) -> float | None:
         try:
-            again = await self._work(key)
+            again: float | None = await self._work(key)
         except Again:
             return FIRST_PAUSE_SECONDS * random.uniform(0.1, 0.4)  # noqa: S311
         except Exception as error:

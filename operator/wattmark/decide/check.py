@@ -1,0 +1,126 @@
+"""What to say in a ModelCheck's status, given the answer."""
+
+from wattmark.api.answers import NodeTypeAnswer, Verdict
+from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
+from wattmark.api.modelcheck import CheckSummary, ModelCheckSpec, ModelCheckStatus, Require
+from wattmark.decide.plan import Identity
+from wattmark.decide.saying import Saying, Sayings, dated, in_progress, no, settled, timestamp, unknown, yes
+from wattmark.decide.summary import gibibytes
+from wattmark.preflight import Answer
+
+_ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
+MOST_NODE_TYPES = 32
+
+
+def decide(
+    identity: Identity, spec: ModelCheckSpec | str, status: ModelCheckStatus, answer: Answer | str, now: float
+) -> ModelCheckStatus:
+    """The next status. `answer` is a sentence where there is none: the spec cannot be read, or the hub is silent."""
+    sayings: Sayings = {}
+    changes: dict[str, object] = {"observed_generation": identity.generation}
+    if isinstance(answer, str) or isinstance(spec, str):
+        _unanswered(sayings, spec, str(answer))
+        changes |= {"summary": None, "need": None, "node_types": [], "source": None, "evaluation_time": None}
+    elif answer.refusal is not None:
+        refused = no(answer.refusal.reason, answer.refusal.message)
+        sayings |= {
+            ConditionType.EVALUATED: refused,
+            ConditionType.FITS: unknown(answer.refusal.reason, answer.refusal.message),
+        }
+        settled(sayings, refused)
+        changes |= {
+            "summary": CheckSummary(model=spec.model.id, verdict=Verdict.UNKNOWN.value),
+            "resolved": None,
+            "parameter_count": None,
+            "need": None,
+            "node_types": [],
+            "source": None,
+            "unavailable": [],
+            "evaluation_time": None,
+        }
+    else:
+        changes |= _answered(sayings, spec, answer)
+    next_status = status.model_copy(
+        update={**changes, "conditions": dated(sayings, status.conditions, now, identity.generation)}
+    )
+    return next_status.model_copy(update={"evaluation_time": _evaluated_at(status, next_status, now)})
+
+
+def _unanswered(sayings: Sayings, spec: ModelCheckSpec | str, why: str) -> None:
+    if isinstance(spec, str):
+        broken = no(Reason.INVALID_SPEC, spec)
+        sayings[ConditionType.EVALUATED] = broken
+        settled(sayings, broken)
+    else:
+        sayings[ConditionType.EVALUATED] = unknown(Reason.HUB_UNREACHABLE, why)
+        in_progress(sayings, Reason.HUB_UNREACHABLE, why)
+
+
+def _answered(sayings: Sayings, spec: ModelCheckSpec, answer: Answer) -> dict[str, object]:
+    types = answer.node_types
+    evaluated = f"{len(types)} node types" if len(types) != 1 else "1 node type"
+    fits = _fits(answer)
+    sayings |= {
+        ConditionType.EVALUATED: yes(Reason.EVALUATED, f"the need was compared with {evaluated}"),
+        ConditionType.FITS: fits,
+    }
+    settled(sayings, _ready(spec.require, types, fits))
+    best = next((t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)), None)
+    fitting = sum(t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT) for t in types)
+    need = answer.need.device_bytes if answer.need else None
+    return {
+        "resolved": answer.resolved,
+        "parameter_count": answer.parameter_count,
+        "need": answer.need,
+        "source": need.source if need else None,
+        "node_types": list(types[:MOST_NODE_TYPES]),
+        "unavailable": list(answer.unavailable),
+        "summary": CheckSummary(
+            model=spec.model.id,
+            verdict=min((t.verdict for t in types), key=_ORDER.index, default=Verdict.UNKNOWN).value,
+            need=gibibytes(need.likely) if need else "-",
+            best_node_type=best.node_type if best else "-",
+            fits=f"{fitting}/{len(types)}",
+            headroom=gibibytes(best.headroom_bytes) if best and best.headroom_bytes is not None else "-",
+        ),
+    }
+
+
+def _fits(answer: Answer) -> Saying:
+    types = answer.node_types
+    fitting = [t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)]
+    open_ones = [t for t in types if t.verdict is Verdict.UNKNOWN]
+    if not types:
+        return unknown(answer.reason, answer.message)
+    if len(fitting) == len(types):
+        return yes(Reason.FITS_ALL, answer.message)
+    if fitting:
+        return yes(Reason.FITS_SOME, answer.message)
+    if open_ones:
+        return unknown(Reason.UNKNOWN, answer.message)
+    return no(Reason.FITS_NONE, answer.message)
+
+
+def _ready(require: Require, types: tuple[NodeTypeAnswer, ...], fits: Saying) -> Saying:
+    """Ready: there is an answer, and it is the one that spec.require asks for."""
+    if require is Require.NONE:
+        return yes(Reason.EVALUATED, "the question is answered")
+    enough = {
+        Require.FITS_TIGHT: lambda t: t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT),
+        Require.FITS: lambda t: t.verdict is Verdict.FITS,
+        Require.FITS_NOW: lambda t: t.fits_now in (Verdict.FITS, Verdict.FITS_TIGHT),
+    }[require]
+    if any(enough(t) for t in types):
+        return yes(Reason.REQUIREMENT_MET, f"spec.require {require.value} is met")
+    if fits.status is ConditionStatus.UNKNOWN:
+        return no(Reason.REQUIREMENT_NOT_MET, f"spec.require {require.value} cannot be shown to be met: {fits.message}")
+    return no(Reason.REQUIREMENT_NOT_MET, f"spec.require {require.value} is not met: {fits.message}")
+
+
+def _evaluated_at(old: ModelCheckStatus, new: ModelCheckStatus, now: float) -> str | None:
+    """When this answer was first given: a re-evaluation that finds the same keeps the time."""
+    if new.summary is None:
+        return None
+    if old.model_copy(update={"evaluation_time": None}) == new.model_copy(update={"evaluation_time": None}):
+        return old.evaluation_time
+    return timestamp(now)

@@ -1,0 +1,117 @@
+"""What the operator holds of the cluster: our own objects as kopf tells of them, the rest by reflectors."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from wattmark import nodes, observe
+from wattmark.api.schema import API_VERSION
+from wattmark.cluster.client import Client
+from wattmark.cluster.reflector import Name, Reflector
+from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key
+from wattmark.observe import SeenJob, SeenPod
+from wattmark.settings import Settings
+
+PLURALS = {BENCHMARK_JOB: "benchmarkjobs", MODEL_CHECK: "modelchecks"}
+LIVE_PODS = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
+OURS = {"labelSelector": f"{KIND_LABEL}={BENCHMARK_JOB}"}
+
+
+def object_path(key: Key, subresource: str = "") -> str:
+    """The API path of one of our objects."""
+    tail = f"/{subresource}" if subresource else ""
+    return f"/apis/{API_VERSION}/namespaces/{key.namespace}/{PLURALS[key.kind]}/{key.name}{tail}"
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """Whom to tell of a change: one key (urgently or not), or all whose answer rests on nodes."""
+
+    one: Callable[[Key, bool], None]
+    fleet: Callable[[], None]
+
+
+class World:
+    """The stores, and the index from a BenchmarkJob to its Pods."""
+
+    def __init__(self, client: Client, settings: Settings, wake: Wake) -> None:
+        self.objects: dict[Key, dict[str, Any]] = {}
+        self.settings = settings
+        self._wake = wake
+        self._pods_of: dict[Name, dict[str, SeenPod]] = {}
+        scope = f"namespaces/{settings.namespace}/" if settings.namespace else ""
+        self.jobs = Reflector(client, f"/apis/batch/v1/{scope}jobs", observe.job, self._job_changed, OURS)
+        self.pods = Reflector(client, f"/api/v1/{scope}pods", observe.pod, self._pod_changed, OURS)
+        self.nodes = Reflector(client, "/api/v1/nodes", nodes.read_node, self._fleet_changed)
+        self.gpu_pods = Reflector(client, "/api/v1/pods", nodes.read_gpu_pod, self._fleet_changed, LIVE_PODS)
+
+    @property
+    def reflectors(self) -> list[Reflector[Any]]:
+        """Those that the settings allow."""
+        chosen: list[Reflector[Any]] = [self.jobs, self.pods]
+        if self.settings.read_nodes:
+            chosen.append(self.nodes)
+            if self.settings.read_all_pods:
+                chosen.append(self.gpu_pods)
+        return chosen
+
+    async def run(self) -> None:
+        """Keep every reflector going until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for reflector in self.reflectors:
+                group.create_task(reflector.run())
+
+    async def synced(self) -> None:
+        """Return once every reflector has listed."""
+        for reflector in self.reflectors:
+            await reflector.synced.wait()
+
+    def silence_seconds(self, loop_time: float) -> float:
+        """How long the quietest watch has been silent."""
+        return max(loop_time - r.last_heard for r in self.reflectors)
+
+    def see(self, key: Key, body: dict[str, Any]) -> bool:
+        """Take in one of our objects; False where what is held is as new."""
+        held = self.objects.get(key)
+        if held is not None and version(held) >= version(body) and held["metadata"].get("uid") == body["metadata"].get("uid"):
+            return False
+        body["metadata"].pop("managedFields", None)
+        self.objects[key] = body
+        return True
+
+    def forget(self, key: Key) -> None:
+        """One of our objects is no more."""
+        self.objects.pop(key, None)
+
+    def pods_of(self, key: Key) -> tuple[SeenPod, ...]:
+        """The Pods that carry the labels of this BenchmarkJob's runs."""
+        return tuple(self._pods_of.get((key.namespace, key.name), {}).values())
+
+    def _job_changed(self, name: Name, old: SeenJob | None, new: SeenJob | None) -> None:
+        job = new or old
+        if job is not None and job.owner_kind == BENCHMARK_JOB:
+            self._wake.one(Key(BENCHMARK_JOB, job.namespace, job.owner_name), bool(new and new.failed_reason))
+
+    def _pod_changed(self, name: Name, old: SeenPod | None, new: SeenPod | None) -> None:
+        pod = new or old
+        if pod is None or not pod.benchmark:
+            return
+        of = (pod.namespace, pod.benchmark)
+        pods = self._pods_of.setdefault(of, {})
+        if new is None:
+            pods.pop(pod.name, None)
+            if not pods:
+                del self._pods_of[of]
+        else:
+            pods[new.name] = new
+        self._wake.one(Key(BENCHMARK_JOB, *of), bool(new and new.terminal))
+
+    def _fleet_changed(self, name: Name, old: object, new: object) -> None:
+        self._wake.fleet()
+
+
+def version(body: dict[str, Any]) -> int:
+    """The resource version as a number, as the API allows within one resource; 0 where it is none."""
+    text = str(body["metadata"].get("resourceVersion", ""))
+    return int(text) if text.isdecimal() else 0
