@@ -1,4 +1,4 @@
-"""Runs one order: loads a model, runs and measures its workload, reports. `python -m wattmark_runner` does so in a Pod."""
+"""Runs one order: loads a model, measures its workload, reports. `python -m wattmark_runner` is it in a Pod."""
 
 from __future__ import annotations
 

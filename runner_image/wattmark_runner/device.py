@@ -174,7 +174,7 @@ def open_device(gpus: int) -> Cpu | Cuda:
         raise RunError(
             RunFailure.DEVICE_UNAVAILABLE,
             "the run asks for a GPU and PyTorch sees none: check that the node's driver is new enough for CUDA "
-            f"{torch.version.cuda}, that placement.runtimeClassName names the NVIDIA runtime where the cluster needs it, "
+            f"{torch.version.cuda}, that placement.runtimeClassName names the NVIDIA runtime where it is needed, "
             "and that the device plugin put the GPU into this container",
         )
     return Cuda()

@@ -53,7 +53,7 @@ class _Run:
         from wattmark_runner.measure import measure
         from wattmark_runner.models import load
         from wattmark_runner.order_statistics import steadiness
-        from wattmark_runner.workloads import iteration
+        from wattmark_runner.workloads import workload
 
         device = open_device(self._order.gpus)
         self._environment = environment(device, None)
@@ -61,7 +61,7 @@ class _Run:
         self._doing = "while loading the model"
         loaded = load(self._order, device, self._token)
         self._doing = "while preparing the workload"
-        work = iteration(loaded, device)
+        work = workload(loaded, device)
         self._doing = "while running the workload"
         window = measure(work, self._order.measure, device, device.meter(), reporter, self._check)
         memory = device.memory()

@@ -13,10 +13,10 @@ from wattmark.api.figures import (
     Unavailable,
     UnavailableReason,
 )
+from wattmark_runner.iteration import Iteration
 from wattmark_runner.measure import Window
 from wattmark_runner.order_statistics import P90_SAMPLES, P99_SAMPLES, distribution
 from wattmark_runner.power import NoEnergy
-from wattmark_runner.workloads.iteration import Iteration
 
 MESSAGE_LIMIT = 160
 

@@ -8,9 +8,9 @@ from typing import Protocol
 
 from wattmark.api.benchmarkjob import ProgressPhase
 from wattmark.api.order import ResolvedMeasure
+from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.power import Meter, NoEnergy
 from wattmark_runner.progress import Reporter, expected_seconds
-from wattmark_runner.workloads.iteration import Iteration, Timing
 
 
 class Measured(Protocol):

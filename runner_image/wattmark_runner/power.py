@@ -91,7 +91,7 @@ class CounterMeter:
         if window_seconds < LEAST_WINDOW_SECONDS:
             return NoEnergy(
                 UnavailableReason.WINDOW_TOO_SHORT,
-                f"the counter is too coarse for a window of {window_seconds:.1f} s; measure {LEAST_WINDOW_SECONDS:.0f} s",
+                f"the counter is too coarse for {window_seconds:.1f} s; measure {LEAST_WINDOW_SECONDS:.0f} s or more",
             )
         return (self._end - self._begin) / 1000
 

@@ -76,7 +76,8 @@ def _machine(limit: int) -> Callable[[dict[str, Any]], None]:
     def cut(wire: dict[str, Any]) -> None:
         for name, value in wire.get("environment", {}).items():
             if isinstance(value, str) and name != "modelRevision":  # a shortened commit names nothing
-                wire["environment"][name] = shorten(value, limit)
+                plain = value.encode("ascii", "replace").decode()  # a character may take four bytes
+                wire["environment"][name] = shorten(plain, limit)
 
     return cut
 
@@ -88,4 +89,5 @@ _CUTS = (
     _machine(48),
     _machine(24),
     _machine(12),
+    _machine(3),
 )

@@ -2,16 +2,16 @@
 
 from wattmark.api.workload import WorkloadType
 from wattmark_runner.device import Device
+from wattmark_runner.iteration import Iteration
 from wattmark_runner.models import Loaded
 from wattmark_runner.workloads.forward import forward
 from wattmark_runner.workloads.generate import generation
-from wattmark_runner.workloads.iteration import Iteration
 from wattmark_runner.workloads.training import training_step
 
-__all__ = ["iteration"]
+__all__ = ["workload"]
 
 
-def iteration(loaded: Loaded, device: Device) -> Iteration:
+def workload(loaded: Loaded, device: Device) -> Iteration:
     """The resolved workload as something to call: a training step, a generation, or a forward pass."""
     if loaded.resolved.workload is WorkloadType.TRAINING:
         return training_step(loaded, device)

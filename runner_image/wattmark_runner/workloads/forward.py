@@ -9,8 +9,8 @@ import torch
 from wattmark.models import Family, Modality
 from wattmark_runner.data import images, start_token, token_ids
 from wattmark_runner.device import Device
+from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
-from wattmark_runner.workloads.iteration import Iteration, Timing
 
 
 def forward(loaded: Loaded, device: Device) -> Iteration:

@@ -9,9 +9,9 @@ import torch
 from wattmark.models import Family
 from wattmark_runner.data import start_token, token_ids
 from wattmark_runner.device import Device
+from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
 from wattmark_runner.workloads.forward import last_position_only
-from wattmark_runner.workloads.iteration import Iteration, Timing
 
 Step = Callable[[torch.Tensor, Any], Any]
 

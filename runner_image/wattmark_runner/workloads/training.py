@@ -9,8 +9,8 @@ from wattmark.api.workload import Optimizer
 from wattmark.models import Family, Modality
 from wattmark_runner.data import class_labels, images, token_ids
 from wattmark_runner.device import Device
+from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
-from wattmark_runner.workloads.iteration import Iteration, Timing
 
 _LEARNING_RATE = 1e-5  # small: the weights must not run off to infinity, where arithmetic has other speeds
 

@@ -1,0 +1,194 @@
+"""Every kind of model, really run on the CPU, its figures held against an independent reckoning."""
+
+import json
+import math
+
+import pytest
+import torch
+import transformers
+
+from wattmark.api.order import RunOrder
+from wattmark.api.report import REPORT_LIMIT_BYTES, Report
+from wattmark_runner import run
+from wattmark_runner.report import encode
+
+BATCH, INPUT_TOKENS, OUTPUT_TOKENS = 3, 12, 5
+_LAYERS = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 48}
+_TEXT = {**_LAYERS, "vocab_size": 97, "max_position_embeddings": 64}
+
+CONFIGS: dict[str, dict[str, object]] = {
+    "bert": {"model_type": "bert", **_TEXT},
+    "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 97},
+    "llama": {"model_type": "llama", **_TEXT, "num_key_value_heads": 2},
+    "qwen2": {"model_type": "qwen2", **_TEXT, "num_key_value_heads": 2},
+    "qwen3": {"model_type": "qwen3", **_TEXT, "num_key_value_heads": 2, "head_dim": 8},
+    "t5": {
+        "model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 97,
+        "decoder_start_token_id": 0, "pad_token_id": 0,
+    },
+    "vit": {"model_type": "vit", **_LAYERS, "image_size": 32, "patch_size": 8},
+    "resnet": {
+        "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 16], "depths": [1, 1, 1, 1],
+        "layer_type": "basic",
+    },
+}  # fmt: skip
+IMAGE_MODELS = ("vit", "resnet")
+GENERATING = ("gpt2", "llama", "qwen2", "qwen3", "t5")
+HEADS = {
+    "bert": transformers.AutoModel,
+    "t5": transformers.AutoModelForSeq2SeqLM,
+    "vit": transformers.AutoModelForImageClassification,
+    "resnet": transformers.AutoModelForImageClassification,
+}
+
+
+def order(
+    kind: str, workload: str, *, output_tokens: int = 0, precision: str | None = None, **more: object
+) -> RunOrder:
+    text = {"inputTokens": INPUT_TOKENS} | ({} if workload == "training" else {"outputTokens": output_tokens})
+    image = {"heightPixels": 32, "widthPixels": 32}
+    sample = {"image": image} if kind in IMAGE_MODELS else {"text": text}
+    body = {
+        "runUid": "run",
+        "modelId": f"tiny-{kind}",
+        "weights": "Random",
+        "config": json.dumps(CONFIGS[kind]),
+        "workload": {"type": workload.capitalize(), workload: {"batchSizePerDevice": BATCH, "input": sample}},
+        "runtime": {"precision": precision} if precision else {},
+        "measure": {"warmupIterations": 2, "windowSeconds": 1, "minIterations": 10},
+        "gpus": 0,
+        "runningSeconds": 120,
+    }
+    return RunOrder.model_validate(body | more)
+
+
+def measured(asked: RunOrder) -> Report:
+    report = run(asked)
+    assert report.failure is None, report.failure
+    assert len(encode(report)) <= REPORT_LIMIT_BYTES
+    return report
+
+
+def check_the_reckoning(report: Report) -> None:
+    """What must hold of any run: rate x time is work, order statistics are ordered, what is missing is named."""
+    figures = report.results
+    assert figures is not None and report.steadiness is not None
+    latency, throughput = figures.latency_seconds, figures.throughput
+    assert latency.count == figures.iterations >= 10
+    # the window holds the iterations and a little of the loop around them
+    assert figures.iterations * latency.mean <= figures.window_seconds * (1 + 1e-5)
+    assert throughput.samples_per_second * figures.window_seconds == pytest.approx(BATCH * figures.iterations, rel=1e-4)
+    assert throughput.samples_per_second * latency.mean <= BATCH * (1 + 1e-4)
+    assert latency.p90 is not None and latency.p50 <= latency.p90
+    assert figures.window_seconds >= 1
+    assert figures.warmup_iterations == 2
+    assert figures.memory.host_peak_bytes is not None and figures.memory.host_peak_bytes > 50 * 2**20
+    assert figures.energy.gpu_joules is None and not figures.devices
+    reasons = {missing.field: missing.reason.value for missing in report.unavailable}
+    assert reasons["energy.gpuJoules"] == reasons["memory.devicePeakBytes"] == "NoGpu"
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_forward_pass_gives_figures_that_agree_with_each_other(kind: str) -> None:
+    report = measured(order(kind, "inference"))
+    check_the_reckoning(report)
+    figures, environment = report.results, report.environment
+    assert figures is not None and environment is not None
+    per_second = figures.throughput
+    if kind in IMAGE_MODELS:
+        assert per_second.input_tokens_per_second is None
+    else:
+        tokens = per_second.input_tokens_per_second
+        assert tokens == pytest.approx(per_second.samples_per_second * INPUT_TOKENS, rel=1e-4)
+    assert per_second.output_tokens_per_second is None and figures.time_to_first_token_seconds is None
+    assert environment.attention == (None if kind == "resnet" else "sdpa")
+    assert environment.device == "cpu" and environment.torch_version == torch.__version__
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_the_parameter_count_is_that_of_the_framework(kind: str) -> None:
+    config = transformers.CONFIG_MAPPING[kind].from_dict(dict(CONFIGS[kind]))
+    with torch.device("meta"):
+        model = HEADS.get(kind, transformers.AutoModelForCausalLM).from_config(config)
+    figures = measured(order(kind, "inference")).results
+    assert figures is not None and figures.parameter_count == model.num_parameters()
+
+
+@pytest.mark.parametrize("kind", GENERATING)
+def test_generation_times_its_first_token_and_the_others(kind: str) -> None:
+    report = measured(order(kind, "inference", output_tokens=OUTPUT_TOKENS))
+    check_the_reckoning(report)
+    figures = report.results
+    assert figures is not None
+    first, gap = figures.time_to_first_token_seconds, figures.time_per_output_token_seconds
+    assert first is not None and gap is not None
+    assert first.count == gap.count == figures.latency_seconds.count
+    # per batch latency = first token + 4 gaps; means add up exactly
+    assert first.mean + (OUTPUT_TOKENS - 1) * gap.mean == pytest.approx(figures.latency_seconds.mean, rel=1e-4)
+    per_second = figures.throughput
+    assert per_second.output_tokens_per_second == pytest.approx(per_second.samples_per_second * OUTPUT_TOKENS, rel=1e-4)
+    assert per_second.output_tokens_per_second <= BATCH * OUTPUT_TOKENS / figures.latency_seconds.mean * (1 + 1e-4)
+
+
+@pytest.mark.parametrize("kind", CONFIGS)
+def test_a_training_step_gives_figures(kind: str) -> None:
+    report = measured(order(kind, "training"))
+    check_the_reckoning(report)
+    assert report.environment is not None
+    if kind == "bert":  # a loss needs a head
+        assert report.environment.model_class == "BertForSequenceClassification"
+
+
+@pytest.mark.parametrize("precision", ["bf16", "fp16"])
+def test_inference_runs_in_half_precision(precision: str) -> None:
+    check_the_reckoning(measured(order("llama", "inference", output_tokens=OUTPUT_TOKENS, precision=precision)))
+
+
+@pytest.mark.parametrize("precision", ["bf16", "bf16-mixed"])
+def test_training_runs_in_half_and_mixed_precision(precision: str) -> None:
+    check_the_reckoning(measured(order("gpt2", "training", precision=precision)))
+
+
+def test_a_single_generated_token_has_no_gap() -> None:
+    report = measured(order("gpt2", "inference", output_tokens=1))
+    assert report.results is not None and report.results.time_per_output_token_seconds is None
+    reasons = {missing.field: missing.reason.value for missing in report.unavailable}
+    assert reasons["timePerOutputTokenSeconds"] == "TooFewSamples"
+
+
+def test_a_training_step_changes_the_weights() -> None:
+    from wattmark_runner.device import Cpu
+    from wattmark_runner.models import load
+    from wattmark_runner.workloads import workload
+
+    device = Cpu()
+    loaded = load(order("gpt2", "training"), device, None)
+    before = loaded.model.transformer.wte.weight.detach().clone()
+    timing = workload(loaded, device).run()
+    after = loaded.model.transformer.wte.weight
+    assert not torch.equal(before, after) and torch.isfinite(after).all()
+    assert math.isfinite(timing.latency) and timing.latency > 0
+
+
+def test_the_generated_tokens_are_those_of_transformers_own_greedy_search() -> None:
+    """The loop is ours; what it computes must be what `generate` computes."""
+    from wattmark_runner.data import token_ids
+    from wattmark_runner.device import Cpu
+    from wattmark_runner.models import load
+    from wattmark_runner.workloads import generate
+
+    for kind, begin in (("llama", generate._decoder), ("t5", generate._encoder_decoder)):
+        device = Cpu()
+        loaded = load(order(kind, "inference", output_tokens=OUTPUT_TOKENS), device, None)
+        prompt = token_ids(loaded, INPUT_TOKENS, device.torch_device)
+        with torch.inference_mode():
+            output, step = begin(loaded.model, prompt)
+            tokens = [generate._greedy(output)]
+            for _ in range(OUTPUT_TOKENS - 1):
+                output = step(tokens[-1], output.past_key_values)
+                tokens.append(generate._greedy(output))
+            theirs = loaded.model.generate(
+                input_ids=prompt, do_sample=False, min_new_tokens=OUTPUT_TOKENS, max_new_tokens=OUTPUT_TOKENS,
+                eos_token_id=None,
+            )  # fmt: skip
+        assert torch.equal(torch.cat(tokens, 1), theirs[:, -OUTPUT_TOKENS:]), kind

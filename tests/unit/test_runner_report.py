@@ -1,0 +1,152 @@
+"""The report fits the termination message, whatever it has to say."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from wattmark.api.figures import (
+    DeviceFigures,
+    Distribution,
+    Energy,
+    Environment,
+    Memory,
+    Results,
+    Steadiness,
+    Throughput,
+    Unavailable,
+    UnavailableReason,
+)
+from wattmark.api.report import REPORT_LIMIT_BYTES, Failure, Report, RunFailure
+from wattmark_runner.report import encode, fitted, write
+
+BYTES = 2**63 - 1
+LONG = 1.2345678912345678e-05  # the longest form of a float: five digits after the point, and an exponent
+DURATIONS = ("latencySeconds", "timeToFirstTokenSeconds", "timePerOutputTokenSeconds")
+PERCENTILES = [f"{duration}.{percentile}" for duration in DURATIONS for percentile in ("p90", "p99")]
+
+
+def distribution(percentiles: bool) -> Distribution:
+    return Distribution(
+        p50=LONG, p90=LONG if percentiles else None, p99=LONG if percentiles else None, mean=LONG, count=2**53
+    )
+
+
+def full(devices: int = 8, text: str = "x", percentiles: bool = True, message: str = "") -> Report:
+    """Everything that the runner can say, each at its longest; operator-filled fields are not the runner's."""
+    figure = {"allocated_peak_bytes": BYTES, "reserved_peak_bytes": BYTES, "process_peak_bytes": BYTES}
+    return Report(
+        schema_version=1,
+        run_uid="u" * 64,
+        pod_uid="p" * 64,
+        results=Results(
+            throughput=Throughput(samples_per_second=LONG, input_tokens_per_second=LONG, output_tokens_per_second=LONG),
+            latency_seconds=distribution(percentiles),
+            time_to_first_token_seconds=distribution(percentiles),
+            time_per_output_token_seconds=distribution(percentiles),
+            memory=Memory(**figure, device_peak_bytes=BYTES, host_peak_bytes=BYTES),
+            energy=Energy(gpu_joules=LONG, mean_watts=LONG, joules_per_sample=LONG, joules_per_output_token=LONG),
+            devices=[
+                DeviceFigures(index=i, uuid="MIG-" + "f" * 44, **figure, device_peak_bytes=BYTES, gpu_joules=LONG)
+                for i in range(devices)
+            ],
+            parameter_count=2**53,
+            model_load_seconds=LONG,
+            window_seconds=LONG,
+            iterations=2**53,
+            warmup_iterations=10000,
+        ),
+        steadiness=Steadiness(drift_ratio=LONG, variation_ratio=LONG),
+        unavailable=[]
+        if percentiles
+        else [
+            Unavailable(field=field, reason=UnavailableReason.TOO_FEW_SAMPLES, message=message) for field in PERCENTILES
+        ],
+        environment=Environment(
+            device=(text * 128)[:128],
+            gpu_product=(text * 128)[:128],
+            driver_version=(text * 32)[:32],
+            cuda_version=(text * 16)[:16],
+            compute_capability=(text * 8)[:8],
+            power_limit_watts=1.234567891e-05,
+            sm_clock_megahertz=100000,
+            cpu_model=(text * 128)[:128],
+            cpu_threads=65536,
+            torch_version=(text * 32)[:32],
+            transformers_version=(text * 32)[:32],
+            model_class=(text * 64)[:64],
+            attention=(text * 32)[:32],
+            model_revision="a" * 40,
+        ),
+    )
+
+
+TEXT = st.text(min_size=1, max_size=8) | st.sampled_from(["\U0001f600", '"', "\\", "\x00", "\u202e", "é", "\x1b[31m"])
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    devices=st.integers(0, 8), text=TEXT, percentiles=st.booleans(), message=st.text(max_size=160) | st.just('"' * 160)
+)
+def test_no_report_exceeds_the_limit_and_none_loses_a_figure(
+    devices: int, text: str, percentiles: bool, message: str
+) -> None:
+    report = full(devices, text, percentiles, message)
+    short = fitted(report)
+    data = encode(short)
+    assert len(data) <= REPORT_LIMIT_BYTES
+    assert Report.model_validate_json(data) == short
+    assert short.results is not None and report.results is not None
+    assert short.results.memory == report.results.memory
+    assert [d.device_peak_bytes for d in short.results.devices] == [BYTES] * devices
+    assert [(m.field, m.reason) for m in short.unavailable] == [(m.field, m.reason) for m in report.unavailable]
+    assert short.run_uid == report.run_uid and short.pod_uid == report.pod_uid
+
+
+@settings(max_examples=100, deadline=None)
+@given(message=st.text(max_size=512) | st.sampled_from(["\U0001f600" * 512, '"' * 512]), text=TEXT)
+def test_no_failure_exceeds_the_limit(message: str, text: str) -> None:
+    report = full(0, text).model_copy(
+        update={
+            "results": None,
+            "steadiness": None,
+            "failure": Failure(reason=RunFailure.RUNNER_ERROR, message=message),
+        }
+    )
+    assert len(encode(fitted(report))) <= REPORT_LIMIT_BYTES
+
+
+def test_nothing_unprintable_leaves_the_runner() -> None:
+    failure = Failure(reason=RunFailure.RUNNER_ERROR, message="a\x1b[31mred\x1b[0m\nline\x00\u202e\u2028end\x9b")
+    report = fitted(Report(schema_version=1, run_uid="u", failure=failure))
+    assert report.failure is not None and report.failure.message == "ared line end"
+
+
+def test_a_small_report_is_not_shortened() -> None:
+    missing = Unavailable(field="latencySeconds.p99", reason=UnavailableReason.TOO_FEW_SAMPLES, message="m" * 160)
+    report = Report(schema_version=1, run_uid="u", unavailable=[missing])
+    assert fitted(report) == report
+
+
+def test_figures_have_six_significant_digits() -> None:
+    results = fitted(full(0)).results
+    assert results is not None and results.latency_seconds.p50 == 1.23457e-05
+
+
+def test_a_report_is_written_whole_by_one_call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[bytes] = []
+    real = os.write
+
+    def counted(descriptor: int, data: bytes) -> int:
+        calls.append(data)
+        return real(descriptor, data)
+
+    monkeypatch.setattr(os, "write", counted)
+    report = fitted(full())
+    (tmp_path / "log").write_text("left by an earlier run, and longer than it seems" * 200)
+    write(report, tmp_path / "log")
+    assert len(calls) == 1
+    assert json.loads((tmp_path / "log").read_bytes()) == report.wire()
