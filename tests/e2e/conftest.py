@@ -2,19 +2,19 @@
 
 import os
 import secrets
-import shutil
 import subprocess
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.cluster.paths import ROOT, cache
+from tests.cluster.commands import make
+from tests.cluster.install import NAMESPACE, RELEASE, install_chart
+from tests.cluster.paths import cache
+from tests.cluster.progress import Progress
+from tests.cluster.targets import Access
 
-CHART = ROOT / "helm" / "wattmark"
-RELEASE = "wattmark"
-RELEASE_NAMESPACE = "wattmark-system"
-OPERATOR_USER = f"system:serviceaccount:{RELEASE_NAMESPACE}:{RELEASE}"
+OPERATOR_USER = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,14 @@ class Tool:
     """kubectl or helm, bound to one cluster."""
 
     path: str
-    kubeconfig: Path
+    access: Access
 
     def ask(self, *arguments: str, stdin: str | None = None) -> Answer:
         """Run it and return the answer, a refusal included."""
-        environment = {**os.environ, "KUBECONFIG": str(self.kubeconfig)}
         done = subprocess.run(
             [self.path, *arguments],
             input=stdin,
-            env=environment,
+            env={**os.environ, **self.access.environment()},
             capture_output=True,
             text=True,
             timeout=300,
@@ -55,26 +54,29 @@ class Tool:
 
 
 @pytest.fixture(scope="session")
-def kubeconfig() -> Path:
-    """Access to the cluster: KUBECONFIG where it is set, else the cluster that `make demo` starts."""
-    path = Path(os.environ.get("KUBECONFIG") or cache().kubeconfig)
-    assert path.exists(), f"no cluster: {path} is not there. Start one with `make cluster-up`, or set KUBECONFIG"
-    return path
-
-
-def _tool(name: str) -> str:
-    built = Path(cache().tool(name))
-    return str(built) if built.exists() else shutil.which(name) or name
+def access() -> Access:
+    """The cluster that `make demo` uses, or the one that KUBECONFIG names with the images of the former."""
+    found = make(cache(), Progress()).access()
+    named = os.environ.get("KUBECONFIG")
+    return replace(found, kubeconfig=Path(named)) if named else found
 
 
 @pytest.fixture(scope="session")
-def kubectl(kubeconfig: Path) -> Tool:
-    return Tool(_tool("kubectl"), kubeconfig)
+def kubectl(access: Access) -> Tool:
+    return Tool(access.kubectl, access)
 
 
 @pytest.fixture(scope="session")
-def helm(kubeconfig: Path) -> Tool:
-    return Tool(_tool("helm"), kubeconfig)
+def helm(access: Access) -> Tool:
+    return Tool(access.helm, access)
+
+
+@pytest.fixture(scope="session")
+def release(access: Access, helm: Tool) -> str:
+    """The installed chart with its operator; what is there already is left as it is."""
+    if not helm.ask("status", RELEASE, "--namespace", NAMESPACE).ok:
+        install_chart(access)
+    return RELEASE
 
 
 @pytest.fixture(scope="module")

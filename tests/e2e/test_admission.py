@@ -77,7 +77,7 @@ CREATIONS = [
 
 
 @pytest.fixture(scope="module")
-def tenants(kubectl: Tool, namespace: str) -> str:
+def tenants(kubectl: Tool, release: str, namespace: str) -> str:
     """The namespace with its users, and one object of each kind to work on."""
     kubectl("-n", namespace, "create", "rolebinding", "editor", "--clusterrole=edit", "--user=editor")
     for user, rules in ROLES.items():

@@ -70,7 +70,7 @@ def _seen(kubectl: Tool, namespace: str, kind: str, generation: int, conditions:
 
 
 @pytest.fixture(scope="module")
-def asked(kubectl: Tool, namespace: str) -> Iterator[str]:
+def asked(kubectl: Tool, release: str, namespace: str) -> Iterator[str]:
     """A namespace with an object of each kind, whose statuses meet the policies."""
     statuses = "--resource=benchmarkjobs/status,modelchecks/status"
     kubectl("-n", namespace, "create", "role", "statuses", "--verb=get,patch", statuses)
