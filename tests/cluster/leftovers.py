@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.cluster.paths import TOOLS, Cache
+from tests.cluster.paths import RUN, TOOLS, Cache
 from tests.cluster.process import Identity, end, identify
 from tests.cluster.shell import succeeds
 
@@ -16,6 +16,7 @@ OUTSIDE = (
     "/etc/cni",
     "/opt/cni",
     "/opt/containerd",
+    "/run/buildkit",
     "/run/containerd",
     "/usr/libexec/kubernetes",
     "/var/lib/cni",
@@ -48,7 +49,7 @@ def remove_outside(cache: Cache) -> None:
 
 def end_containers(cache: Cache) -> None:
     """End every process in the kubelet's cgroups, then the shims, whose parent may be long gone."""
-    inside = [identity for cgroup in pod_cgroups() for identity in members(cgroup)]
+    inside = [identity for cgroup in cgroups("kubepods") for identity in members(cgroup)]
     end(inside, CONTAINER_SECONDS)
     end(running(cache, {"containerd-shim-runc-v2"}), CONTAINER_SECONDS)
 
@@ -60,20 +61,26 @@ def end_strays(cache: Cache) -> None:
 
 
 def running(cache: Cache, names: set[str]) -> list[Identity]:
-    """Find processes whose program is one of these, built by us into this cache."""
+    """Find processes of this cluster: the program is one of these, built by us, and it was told to use our folders.
+
+    The second condition spares a program of ours that somebody runs for another purpose.
+    """
+    folders = (str(RUN), str(cache.state))
     found = []
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             program = (process / "exe").readlink()
             name = program.name.removesuffix(" (deleted)")
-            if name in names and program.is_relative_to(cache.root / "bin"):
+            command = (process / "cmdline").read_text(errors="replace")
+            told = any(folder in command for folder in folders)
+            if name in names and told and program.is_relative_to(cache.root / "bin"):
                 found.append(identify(int(process.name)))
     return [identity for identity in found if identity is not None]
 
 
-def pod_cgroups() -> list[Path]:
-    """List the roots of the kubelet's cgroups: one in version 2, one a controller in version 1."""
-    return [path for pattern in ("kubepods", "*/kubepods") for path in CGROUPS.glob(pattern) if path.is_dir()]
+def cgroups(name: str) -> list[Path]:
+    """List the cgroups of this name below the root: one in version 2, one a controller in version 1."""
+    return [path for pattern in (name, f"*/{name}") for path in CGROUPS.glob(pattern) if path.is_dir()]
 
 
 def members(cgroup: Path) -> Iterator[Identity]:
@@ -87,8 +94,8 @@ def members(cgroup: Path) -> Iterator[Identity]:
 
 
 def remove_cgroups() -> None:
-    """Remove the kubelet's empty cgroups, deepest first."""
-    for root in pod_cgroups():
+    """Remove the empty cgroups of kubelet and BuildKit, deepest first."""
+    for root in [*cgroups("kubepods"), *cgroups("buildkit")]:
         folders = [path for path in root.rglob("*") if path.is_dir()]
         for folder in [*sorted(folders, key=lambda path: len(path.parts), reverse=True), root]:
             with contextlib.suppress(OSError):

@@ -12,11 +12,15 @@ from pathlib import Path
 
 from tests.cluster.failure import Failure
 
+HANG_SECONDS = 15.0  # a program that ran already and does not answer for so long is replaced
 STOP_SECONDS = 10.0  # etcd and containerd end within one second of SIGTERM; after this they are killed
 
 # The child writes its own record and then becomes the program, keeping id and start time: killed at any moment, this
 # program leaves no process without a record.
-RECORD_AND_EXEC = 'read -r line < /proc/$$/stat && printf "%s\\n" "$line" > "$0" && exec "$@"'
+RECORD_AND_EXEC = (
+    "read -r boot < /proc/sys/kernel/random/boot_id && read -r line < /proc/$$/stat"
+    ' && printf "%s\\n%s\\n" "$boot" "$line" > "$0" && exec "$@"'
+)
 
 
 @dataclass(frozen=True)
@@ -76,10 +80,11 @@ class Processes:
     def identity(self, name: str) -> Identity | None:
         """Return what was recorded of this program, or nothing."""
         try:
-            pid, _, start_ticks = parse_stat((self._records / f"{name}.stat").read_text())
+            boot, line = (self._records / f"{name}.stat").read_text().splitlines()
+            pid, _, start_ticks = parse_stat(line)
         except (FileNotFoundError, ValueError, IndexError):
             return None
-        return Identity(pid, start_ticks, self._boot())
+        return Identity(pid, start_ticks, boot)
 
     def running(self, name: str) -> bool:
         """Say whether the recorded process runs."""
@@ -93,17 +98,20 @@ class Processes:
     def ensure(self, program: Program, ready: Callable[[], bool], seconds: float) -> bool:
         """Start the program unless it runs as asked, wait until it is ready, and say whether it was started.
 
-        Raises Failure with the end of the log when it ends early or is not ready in time.
+        One that runs but does not answer is started anew. Raises Failure with the end of the log when it ends early
+        or is not ready in time.
         """
         command = self._records / f"{program.name}.json"
         wanted = json.dumps(asdict(program), sort_keys=True)
-        fresh = not (self.running(program.name) and command.exists() and command.read_text() == wanted)
-        if fresh:
-            self.stop(program.name)
-            self._start(program)
-            command.write_text(wanted)
+        if self.running(program.name) and command.exists() and command.read_text() == wanted:
+            with contextlib.suppress(Failure):
+                self._wait(program.name, ready, HANG_SECONDS)
+                return False
+        self.stop(program.name)
+        self._start(program)
+        command.write_text(wanted)
         self._wait(program.name, ready, seconds)
-        return fresh
+        return True
 
     def stop(self, name: str, seconds: float = STOP_SECONDS) -> None:
         """End the recorded process, politely first, and forget it."""
@@ -113,16 +121,9 @@ class Processes:
         for suffix in (".stat", ".json"):
             (self._records / f"{name}{suffix}").unlink(missing_ok=True)
 
-    def _boot(self) -> str:
-        try:
-            return (self._records / "boot").read_text()
-        except FileNotFoundError:
-            return ""
-
     def _start(self, program: Program) -> None:
         self._records.mkdir(parents=True, exist_ok=True)
         self._logs.mkdir(parents=True, exist_ok=True)
-        (self._records / "boot").write_text(boot_id())
         record = self._records / f"{program.name}.stat"
         with self.log(program.name).open("wb") as log:
             subprocess.Popen(

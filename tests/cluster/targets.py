@@ -27,8 +27,12 @@ class Access:
     simulated_nodes: bool
 
     def environment(self) -> dict[str, str]:
-        """Return the variables that kubectl and helm need."""
-        return {"KUBECONFIG": str(self.kubeconfig)} if self.kubeconfig else {}
+        """Return the variables that kubectl and helm need; beside a kubeconfig of ours lie their caches too."""
+        if self.kubeconfig is None:
+            return {}
+        folder = self.kubeconfig.parent / "clients"
+        helm = {f"HELM_{kind}_HOME": str(folder / f"helm-{kind.lower()}") for kind in ("CACHE", "CONFIG", "DATA")}
+        return {"KUBECONFIG": str(self.kubeconfig), "KUBECACHEDIR": str(folder / "kubectl"), **helm}
 
 
 class Target(Protocol):
