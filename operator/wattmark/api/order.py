@@ -9,6 +9,7 @@ from wattmark.api.workload import Attention, Optimizer, Precision, RuntimeSpec, 
 
 ORDER_VARIABLE = "WATTMARK_ORDER"
 POD_UID_VARIABLE = "WATTMARK_POD_UID"
+REPORT_PATH_VARIABLE = "WATTMARK_REPORT_PATH"  # in place of the termination log, for runs without a cluster
 TERMINATION_LOG = "/dev/termination-log"
 MODEL_MOUNT = "/model"
 

@@ -26,7 +26,7 @@ def gibibytes(size_bytes: float) -> str:
 
 def asked(spec: BenchmarkJobSpec, progress: Progress | None) -> Summary:
     """What can be said before there are figures."""
-    return Summary(model=spec.model.id, gpu=_gpu(spec, None), progress=_progress(progress))
+    return Summary(model=spec.model.id, gpu=_gpu(spec, None), progress=progress_text(progress))
 
 
 def measured(spec: BenchmarkJobSpec, results: Results, environment: Environment, valid: str) -> Summary:
@@ -62,7 +62,8 @@ def _gpu(spec: BenchmarkJobSpec, environment: Environment | None) -> str:
     return f"{count}x {product}"[:128]
 
 
-def _progress(progress: Progress | None) -> str | None:
+def progress_text(progress: Progress | None) -> str | None:
+    """Progress in words; None where there is none."""
     if progress is None:
         return None
     left = f", {progress.remaining_seconds:.0f} s left" if progress.remaining_seconds is not None else ""

@@ -1,0 +1,5 @@
+"""The command `wattmark`: the same answers and the same status as the operator's, without a cluster."""
+
+from wattmark.cli.command import main
+
+__all__ = ["main"]
