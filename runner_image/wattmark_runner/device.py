@@ -96,11 +96,12 @@ class Cuda:
         properties = torch.cuda.get_device_properties(self.torch_device)
         self.name: str = properties.name
         self.capability = f"{properties.major}.{properties.minor}"
-        found = gpu(str(properties.uuid))
+        uuid = str(properties.uuid).removeprefix("GPU-").removeprefix("MIG-")
+        found = gpu(uuid)
         self.nvml = found if isinstance(found, Gpu) else None
         self.no_nvml = found if isinstance(found, NoNvml) else None
         kind = "MIG" if "MIG" in self.name else "GPU"
-        self.uuid = f"{kind}-{properties.uuid}"
+        self.uuid = f"{kind}-{uuid}"
         self._process: int | None = None
         self._device: int | None = None
 

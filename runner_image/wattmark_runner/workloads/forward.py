@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from wattmark.models import Family, Modality
-from wattmark_runner.data import images, start_token, token_ids
+from wattmark_runner.data import images, token_ids
 from wattmark_runner.device import Device
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
@@ -17,7 +17,7 @@ def forward(loaded: Loaded, device: Device) -> Iteration:
     """One forward pass over a batch that lies on the device already.
 
     A decoder's pass is its prefill: it fills the KV cache and computes logits of the last position only, as generation
-    does. An encoder-decoder's is its encoder and one token of its decoder.
+    does. An encoder-decoder's decoder is given as many tokens as its encoder, as when a known target is scored.
     """
     model, batch = loaded.model, _batch(loaded, device.torch_device)
 
@@ -46,9 +46,5 @@ def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
     if loaded.architecture.family is Family.DECODER:
         batch |= {"use_cache": True, **last_position_only(loaded.model)}
     elif loaded.architecture.family is Family.ENCODER_DECODER:
-        rows = loaded.resolved.batch_size_per_device
-        batch |= {
-            "decoder_input_ids": torch.full((rows, 1), start_token(loaded.model), device=device),
-            "use_cache": True,
-        }
+        batch |= {"decoder_input_ids": batch["input_ids"], "use_cache": True}
     return batch
