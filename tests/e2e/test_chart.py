@@ -101,6 +101,8 @@ FORBIDDEN = (
     "update benchmarkjobs.wattmark.dev",
     "patch benchmarkjobs.wattmark.dev",
     "delete benchmarkjobs.wattmark.dev",
+    "get pods",
+    "patch events",
     "patch customresourcedefinitions.apiextensions.k8s.io",
 )
 GRANTED = (
