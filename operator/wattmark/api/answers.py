@@ -115,7 +115,7 @@ class NodeTypeAnswer(Model):
     offered_bytes: Bytes | None = Field(
         None, description="Memory of one GPU of this type; on type cpu: the most that one node can give."
     )
-    headroom_bytes: Annotated[int, Field(ge=-(2**63), le=2**63 - 1)] | None = Field(
+    headroom_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
         None, description="offeredBytes less the likely need; below zero: that much is missing."
     )
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")

@@ -68,7 +68,8 @@ AS_SET = Field(json_schema_extra={"x-kubernetes-list-type": "set"})
 
 Text = Annotated[str, Field(max_length=1024)]
 ShortText = Annotated[str, Field(max_length=128)]
-Bytes = Annotated[int, Field(ge=0, le=2**63 - 1)]
+# The API server compares bounds as floating-point numbers, which hold integers exactly only up to here: 8 PiB.
+Bytes = Annotated[int, Field(ge=0, le=2**53)]
 Count = Annotated[int, Field(ge=0, le=2**53)]
 # Upper bounds keep a nonsense report out of status; each lies far beyond any machine of today.
 Seconds = Annotated[float, Field(ge=0, le=1e9, allow_inf_nan=False)]
