@@ -18,7 +18,9 @@ CONFIG = {
 }  # fmt: skip
 
 
-def order(workload: str, batch: int = 4, seconds: int = 6, precision: str | None = None, **text: int) -> RunOrder:
+def order(
+    workload: str, text: dict[str, int] | None = None, batch: int = 4, seconds: int = 6, precision: str | None = None
+) -> RunOrder:
     sample = {"text": text or {"inputTokens": 64}}
     return RunOrder.model_validate(
         {
@@ -44,7 +46,7 @@ def order(workload: str, batch: int = 4, seconds: int = 6, precision: str | None
     ],
 )
 def test_a_run_on_a_gpu_has_the_devices_figures(workload: str, text: dict[str, int]) -> None:
-    report = run(order(workload, **text))
+    report = run(order(workload, text))
     assert report.failure is None and report.results is not None and report.environment is not None
     memory, device = report.results.memory, report.results.devices[0]
     assert memory.allocated_peak_bytes and memory.reserved_peak_bytes and memory.device_peak_bytes
@@ -78,6 +80,6 @@ def test_every_precision_of_training_runs(precision: str) -> None:
 
 
 def test_out_of_device_memory_is_a_report_with_the_peak_before_it() -> None:
-    report = run(order("training", batch=65536, inputTokens=2048))
+    report = run(order("training", {"inputTokens": 2048}, batch=65536))
     assert report.failure is not None and report.failure.reason is RunFailure.DEVICE_OUT_OF_MEMORY
     assert "GiB allocated" in report.failure.message

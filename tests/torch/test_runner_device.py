@@ -1,0 +1,61 @@
+"""The peaks of a device, on an allocator whose numbers the test sets."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from wattmark.api.figures import UnavailableReason
+from wattmark.api.report import RunFailure
+from wattmark_runner.device import Cuda, open_device
+from wattmark_runner.failures import RunError
+
+
+class Allocator:
+    """Bytes as PyTorch's CUDA allocator would tell them; a device of 1,000 bytes."""
+
+    def __init__(self) -> None:
+        self.reserved = 0
+        self.reserved_peak = 0
+        self.free = 1000
+
+    def install(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        properties = SimpleNamespace(name="A GPU", major=8, minor=0, uuid="0000-1111")
+        for name, answer in {
+            "get_device_properties": lambda _: properties,
+            "memory_reserved": lambda _: self.reserved,
+            "max_memory_reserved": lambda _: self.reserved_peak,
+            "max_memory_allocated": lambda _: self.reserved_peak - 1,
+            "mem_get_info": lambda _: (self.free, 1000),
+            "reset_peak_memory_stats": lambda _: None,
+        }.items():
+            monkeypatch.setattr(torch.cuda, name, answer)
+
+
+@pytest.mark.parametrize(
+    ("readings", "peak"),
+    [
+        # each reading: reserved now, reserved at most, free
+        pytest.param([(300, 300, 650)], 350, id="what is in use while the peak is held"),
+        pytest.param([(300, 300, 650), (300, 300, 600)], 400, id="the largest of several readings"),
+        pytest.param([(200, 300, 750)], 350, id="what the allocator gave back in between is added"),
+    ],
+)
+def test_the_device_peak(monkeypatch: pytest.MonkeyPatch, readings: list[tuple[int, int, int]], peak: int) -> None:
+    allocator = Allocator()
+    allocator.install(monkeypatch)
+    device = Cuda()
+    device.reset_peaks()
+    for allocator.reserved, allocator.reserved_peak, allocator.free in readings:
+        device.observe()
+    memory = device.memory()
+    assert memory.devices[0].device_peak_bytes == peak
+    assert memory.devices[0].reserved_peak_bytes == 300 and memory.devices[0].allocated_peak_bytes == 299
+    assert memory.devices[0].uuid == "GPU-0000-1111"
+    assert [(m.field, m.reason) for m in memory.unavailable] == [("memory.processPeakBytes", UnavailableReason.NO_NVML)]
+
+
+def test_more_gpus_than_this_runner_drives_are_refused() -> None:
+    with pytest.raises(RunError) as refused:
+        open_device(2)
+    assert refused.value.reason is RunFailure.INVALID_ORDER
