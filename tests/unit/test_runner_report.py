@@ -23,7 +23,7 @@ from wattmark.api.figures import (
 from wattmark.api.report import REPORT_LIMIT_BYTES, Failure, Report, RunFailure
 from wattmark_runner.report import encode, fitted, write
 
-BYTES = 2**63 - 1
+BYTES = 2**53
 LONG = 1.2345678912345678e-05  # the longest form of a float: five digits after the point, and an exponent
 DURATIONS = ("latencySeconds", "timeToFirstTokenSeconds", "timePerOutputTokenSeconds")
 PERCENTILES = [f"{duration}.{percentile}" for duration in DURATIONS for percentile in ("p90", "p99")]
