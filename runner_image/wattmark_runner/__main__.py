@@ -14,8 +14,6 @@ if TYPE_CHECKING:
     from wattmark.api.order import RunOrder
     from wattmark.api.report import Failure, Report
 
-REPORT_PATH_VARIABLE = "WATTMARK_REPORT_PATH"
-
 
 def main() -> NoReturn:
     """Run the order in WATTMARK_ORDER and end the process."""
@@ -23,7 +21,7 @@ def main() -> NoReturn:
     ending = Ending()
     ending.answer_sigterm()
     # Imports from here on: SIGTERM is answered while they run
-    from wattmark.api.order import TERMINATION_LOG
+    from wattmark.api.order import REPORT_PATH_VARIABLE, TERMINATION_LOG
     from wattmark_runner.execute import execute
     from wattmark_runner.failures import past_deadline
 
