@@ -73,7 +73,7 @@ def test_one_namespace_takes_a_role_and_no_rights_elsewhere(helm: Tool) -> None:
     assert [d["metadata"]["name"] for d in documents if d["kind"].startswith("ClusterRole")] == []
     assert _only(documents, "Role")["metadata"]["namespace"] == NAMESPACE
     container = _only(documents, "Deployment")["spec"]["template"]["spec"]["containers"][0]
-    environment = {variable["name"]: variable["value"] for variable in container["env"]}
+    environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment["WATTMARK_NAMESPACE"] == NAMESPACE
     assert environment["WATTMARK_READ_ALL_PODS"] == "false"
 
