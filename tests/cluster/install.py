@@ -1,5 +1,6 @@
 """Puts the fleet, the chart and the examples into a cluster."""
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Mapping
@@ -29,12 +30,13 @@ def install_chart(access: Access) -> None:
     values = [word for name, value in chart_values(access).items() for word in ("--set-string", f"{name}={value}")]
     chart = str(ROOT / "helm" / "wattmark")
     wait = ["--wait", "--timeout", "120s"]
+    if access.simulated_nodes:
+        wait.append("--take-ownership")  # a cluster of ours: CRDs that a test applied by hand are no obstacle
     command = [access.helm, "upgrade", "--install", RELEASE, chart, "--namespace", NAMESPACE, *values, *wait]
     try:
         run(command, env=access.environment())
     except Failure as failure:
-        pods = kubectl(access, "describe", "pods", "--namespace", NAMESPACE)
-        raise Failure(str(failure), "\n".join(pods.strip().splitlines()[-20:])) from failure
+        raise Failure(str(failure), operators_words(access)) from failure
 
 
 def chart_values(access: Access) -> dict[str, str]:
@@ -47,6 +49,16 @@ def chart_values(access: Access) -> dict[str, str]:
         # The tag stays while the image changes; without a change of the Pod's template the old one would go on.
         values["podAnnotations.built-from"] = access.built_from
     return values
+
+
+def operators_words(access: Access) -> str:
+    """Return what the operator's Pods went through and said last, for the message about a failed installation."""
+    place = ("--namespace", NAMESPACE)
+    said = [kubectl(access, "get", "pods,events", *place, "--sort-by=.metadata.creationTimestamp")]
+    for previous in ("--previous=false", "--previous=true"):
+        with contextlib.suppress(Failure):  # no container yet, or none before it
+            said.append(kubectl(access, "logs", f"deployment/{RELEASE}", *place, "--tail=15", previous))
+    return "\n".join(said)
 
 
 def apply_examples(access: Access) -> None:
