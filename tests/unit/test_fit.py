@@ -1,0 +1,258 @@
+"""Verdicts: each check with the node that breaks it, and the words that the user sees."""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from wattmark import fit
+from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
+from wattmark.api.workload import PlacementSpec, Precision, ResourcesSpec
+from wattmark.estimate import Gpu, Unknown
+from wattmark.nodes import Member, NodeType, Offer, SeenNode, Taint
+
+GIB = 1 << 30
+
+
+def gib(low: float, likely: float, high: float) -> BytesEstimate:
+    return BytesEstimate(
+        low=int(low * GIB),
+        likely=int(likely * GIB),
+        high=int(high * GIB),
+        coverage_ratio=0.9,
+        source=Source.CLOSED_FORM,
+    )
+
+
+NEED = Need(
+    peak_phase=Phase.DECODE,
+    allocated_bytes=gib(16, 18, 20),
+    reserved_bytes=gib(16, 18, 20),
+    device_bytes=gib(17, 19, 22),
+    host_bytes=gib(1, 2, 3),
+    components=[],
+)
+OFFER = Offer(
+    resource="nvidia.com/gpu",
+    count=8,
+    product="NVIDIA-L4",
+    memory_bytes=24 * GIB,
+    memory_from="label nvidia.com/gpu.memory",
+    capability=(8, 9),
+    shared=False,
+    driver="580",
+)
+NODE = SeenNode(
+    name="a", labels={"zone": "x"}, taints=(), ready=True, cordoned=False, simulated=False, arch="amd64",
+    memory_bytes=64 * GIB, offers=(OFFER,),
+)  # fmt: skip
+
+
+def answer(
+    offer: Mapping[str, Any] | None = None,
+    nodes: tuple[Mapping[str, Any], ...] = ({},),
+    free: int | None = 8,
+    need: Need | Unknown = NEED,
+    precision: Precision = Precision.BF16,
+    resources: Mapping[str, Any] | None = None,
+    placement: Mapping[str, Any] | None = None,
+    only_asks: bool = False,
+) -> NodeTypeAnswer:
+    """The answer for one node type that differs from a plain one as said."""
+    members = tuple(Member(replace(NODE, **changes), free) for changes in nodes)
+    cpu = resources is not None and resources.get("gpusPerNode") == 0
+    kind = NodeType("type", None if cpu else replace(OFFER, **(offer or {})), False, members)
+    asked = fit.Asked(
+        need=lambda gpu: need,
+        precision=precision,
+        resources=ResourcesSpec.model_validate(resources or {}),
+        placement=PlacementSpec.model_validate(placement or {}),
+        only_asks=only_asks,
+    )
+    (found,) = fit.answers(asked, [kind])
+    return found
+
+
+SIMULATED = {"taints": (Taint("wattmark.dev/simulated", "true", "NoSchedule"),)}
+TEAM = {"taints": (Taint("team", "a", "NoSchedule"),)}
+TOLERATED = {"tolerations": [{"key": "team", "operator": "Equal", "value": "a"}]}
+ON_CPU = {"gpusPerNode": 0}
+
+CASES: list[Any] = [
+    pytest.param({}, "Fits", "Memory", "needs 17.0 to 22.0 GiB of 24.0 GiB", id="even the high end fits"),
+    pytest.param(
+        {"offer": {"memory_bytes": 20 * GIB}},
+        "FitsTight",
+        "Memory",
+        "the upper end does not fit",
+        id="only the low end",
+    ),
+    pytest.param(
+        {"offer": {"memory_bytes": 16 * GIB}},
+        "DoesNotFit",
+        "Memory",
+        "at least 1.0 GiB short",
+        id="not even the low end",
+    ),
+    pytest.param({"offer": {"shared": True}}, "FitsTight", "SharedGpu", "other Pods", id="a shared GPU is never safe"),
+    pytest.param(
+        {"offer": {"memory_bytes": None, "memory_from": "labels contradict"}},
+        "Unknown",
+        "MemoryUnknown",
+        "labels contradict",
+        id="memory that is not known",
+    ),
+    pytest.param(
+        {"need": Unknown("no formula")}, "Unknown", "NotEstimated", "no formula", id="a need that is not known"
+    ),
+    pytest.param(
+        {"offer": {"resource": "nvidia.com/mig-1g.10gb"}},
+        "DoesNotFit",
+        "OtherResource",
+        "offers nvidia.com/mig-1g.10gb, not nvidia.com/gpu",
+        id="a slice where a whole GPU is asked for",
+    ),
+    pytest.param(
+        {
+            "offer": {"resource": "nvidia.com/mig-1g.10gb"},
+            "resources": {"gpu": {"resourceName": "nvidia.com/mig-1g.10gb"}},
+        },
+        "Fits",
+        "Memory",
+        "needs",
+        id="a slice where a slice is asked for",
+    ),
+    pytest.param(
+        {"resources": {"gpu": {"products": ["NVIDIA-L40S"]}}},
+        "DoesNotFit",
+        "OtherProduct",
+        "NVIDIA-L4 is not in resources.gpu.products",
+        id="a product that is not listed",
+    ),
+    pytest.param(
+        {"offer": {"count": 0}}, "DoesNotFit", "TooFewGpus", "a node of this type has 0", id="no GPU is allocatable"
+    ),
+    pytest.param(
+        {"placement": {"nodeSelector": {"zone": "y"}}},
+        "DoesNotFit",
+        "NotSelected",
+        "zone=y",
+        id="no node carries the selected label",
+    ),
+    pytest.param({"placement": {"nodeSelector": {"zone": "x"}}}, "Fits", "Memory", "needs", id="a node carries it"),
+    pytest.param({"nodes": (TEAM,)}, "DoesNotFit", "Taint", "team=a:NoSchedule", id="a taint that is not tolerated"),
+    pytest.param({"nodes": (TEAM,), "placement": TOLERATED}, "Fits", "Memory", "needs", id="a taint that is tolerated"),
+    pytest.param({"nodes": (TEAM, {})}, "Fits", "Memory", "needs", id="one node of two without the taint"),
+    pytest.param(
+        {"nodes": ({"taints": (Taint("nvidia.com/gpu", "present", "NoSchedule"),)},)},
+        "Fits",
+        "Memory",
+        "needs",
+        id="the GPU's own taint is always tolerated",
+    ),
+    pytest.param(
+        {"nodes": (SIMULATED,)}, "DoesNotFit", "Taint", "simulated", id="a run never lands on simulated nodes"
+    ),
+    pytest.param(
+        {"nodes": (SIMULATED,), "only_asks": True}, "Fits", "Memory", "needs", id="a question may speak of them"
+    ),
+    pytest.param(
+        {"offer": {"capability": (7, 5)}},
+        "DoesNotFit",
+        "Precision",
+        "bf16 needs compute capability 8.0, this GPU has 7.5; use fp16",
+        id="an old GPU without bf16",
+    ),
+    pytest.param(
+        {"offer": {"capability": (7, 5)}, "precision": Precision.FP16}, "Fits", "Memory", "needs", id="it has fp16"
+    ),
+    pytest.param(
+        {"offer": {"capability": None}}, "Unknown", "CapabilityUnknown", "gpu.compute.major", id="a silent GPU and bf16"
+    ),
+    pytest.param(
+        {"offer": {"capability": None}, "precision": Precision.FP32}, "Fits", "Memory", "needs", id="fp32 runs anywhere"
+    ),
+    pytest.param(
+        {"offer": {"memory_bytes": None, "capability": (7, 5)}},
+        "DoesNotFit",
+        "Precision",
+        "bf16",
+        id="what certainly fails outweighs what is not known",
+    ),
+    pytest.param(
+        {"nodes": ({"memory_bytes": 2 * GIB},)},
+        "DoesNotFit",
+        "HostMemory",
+        "requests 3.0 GiB of host memory, the largest node can give 2.0 GiB",
+        id="no node has the host memory",
+    ),
+    pytest.param(
+        {"resources": {"memory": "512Mi"}}, "DoesNotFit", "HostMemory", "limits it to 0.5 GiB", id="too tight a limit"
+    ),
+    pytest.param({"resources": ON_CPU}, "Fits", "Memory", "needs 1.0 to 3.0 GiB of 64.0 GiB", id="a run on CPUs"),
+    pytest.param(
+        {"resources": {**ON_CPU, "memory": "2Gi"}}, "FitsTight", "Memory", "of 2.0 GiB", id="a CPU run with a limit"
+    ),
+    pytest.param(
+        {"resources": ON_CPU, "nodes": ()}, "Unknown", "MemoryUnknown", "no node", id="a cluster without nodes"
+    ),
+]
+
+
+@pytest.mark.parametrize(("changes", "verdict", "reason", "says"), CASES)
+def test_the_verdict_and_its_reason(changes: dict[str, Any], verdict: str, reason: str, says: str) -> None:
+    found = answer(**changes)
+    assert (found.verdict.value, found.reason) == (verdict, reason)
+    assert says in found.message
+
+
+@pytest.mark.parametrize(
+    ("changes", "now"),
+    [
+        pytest.param({}, Verdict.FITS, id="GPUs are free"),
+        pytest.param({"free": 0}, Verdict.DOES_NOT_FIT, id="none is free"),
+        pytest.param({"free": None}, Verdict.UNKNOWN, id="other Pods may not be read"),
+        pytest.param({"nodes": ({"cordoned": True},)}, Verdict.DOES_NOT_FIT, id="the only node is cordoned"),
+        pytest.param({"nodes": ({"ready": False},)}, Verdict.DOES_NOT_FIT, id="the only node is not ready"),
+        pytest.param({"offer": {"memory_bytes": 20 * GIB}}, Verdict.FITS_TIGHT, id="free, but tight"),
+        pytest.param({"need": Unknown("no formula")}, Verdict.UNKNOWN, id="the need is not known"),
+        pytest.param({"resources": ON_CPU}, Verdict.UNKNOWN, id="what CPU nodes have free is not read"),
+    ],
+)
+def test_what_fits_now(changes: dict[str, Any], now: Verdict) -> None:
+    assert answer(**changes).fits_now is now
+
+
+def test_an_empty_node_may_fit_where_nothing_is_free() -> None:
+    found = answer(free=0)
+    assert (found.verdict, found.fits_now, found.free_gpus) == (Verdict.FITS, Verdict.DOES_NOT_FIT, 0)
+
+
+def test_nodes_are_counted_by_state() -> None:
+    found = answer(nodes=({}, {}, {"cordoned": True}, {"ready": False}, {"ready": False, "cordoned": True}))
+    assert (found.nodes, found.cordoned_nodes, found.not_ready_nodes, found.free_gpus) == (2, 1, 2, 16)
+    assert found.headroom_bytes == 5 * GIB
+
+
+def test_the_smallest_gpu_that_fits_comes_first() -> None:
+    sizes = {"small": 16, "tight": 20, "large": 80, "good": 24}
+    kinds = [
+        NodeType(name, replace(OFFER, memory_bytes=size * GIB), False, (Member(NODE, 8),))
+        for name, size in sizes.items()
+    ]
+    asked = fit.Asked(lambda gpu: NEED, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
+    assert [found.node_type for found in fit.answers(asked, kinds)] == ["good", "large", "tight", "small"]
+
+
+def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
+    seen: list[Gpu | None] = []
+
+    def need(gpu: Gpu | None) -> Need:
+        seen.append(gpu)
+        return NEED
+
+    capabilities = [(8, 9), (9, 0), (8, 9)]
+    kinds = [NodeType(str(i), replace(OFFER, capability=c), False, ()) for i, c in enumerate(capabilities)]
+    fit.answers(fit.Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
+    assert seen == [Gpu((8, 9)), Gpu((9, 0))]
