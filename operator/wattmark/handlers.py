@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import dataclasses
 import os
 from typing import Any, cast
 
@@ -30,7 +31,13 @@ def register(settings: Settings) -> kopf.OperatorRegistry:
 
     @kopf.on.login(registry=registry)
     def login(**kwargs: Any) -> kopf.ConnectionInfo | None:
-        return kopf.login_with_service_account(**kwargs) or kopf.login_with_kubeconfig(**kwargs)
+        inside = kopf.login_with_service_account(**kwargs)
+        if inside is None:
+            return kopf.login_with_kubeconfig(**kwargs)
+        # kopf goes by the Service's name, which only a cluster with DNS can resolve; the address needs none.
+        host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ["KUBERNETES_SERVICE_PORT"]
+        address = f"[{host}]" if ":" in host else host
+        return dataclasses.replace(inside, server=f"https://{address}:{port}")
 
     @kopf.on.event(GROUP, VERSION, "benchmarkjobs", registry=registry)
     async def benchmark_changed(memo: kopf.Memo, event: kopf.RawEvent, **_: Any) -> None:
