@@ -1,4 +1,4 @@
-"""The CustomResourceDefinitions, generated from the API models: `python -m wattmark.crds` writes the committed copies."""
+"""The CustomResourceDefinitions, generated from the API models: `python -m wattmark.crds` writes them."""
 
 import sys
 from collections.abc import Mapping
@@ -18,7 +18,8 @@ from wattmark.api.schema import GROUP, VERSION
 NAME_RULE = {
     # The name is part of a Job's, a Service's and a label's value; a dot or a leading digit breaks the Service.
     "rule": "self.metadata.name.size() <= 48 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "message": "metadata.name must be at most 48 characters: lower-case letters, digits and '-', beginning with a letter",
+    "message": "metadata.name must be at most 48 characters: lower-case letters, digits and '-', beginning with a "
+    "letter",
 }
 
 
@@ -89,7 +90,8 @@ KINDS: tuple[Kind, ...] = (
             Column("Reason", ".status.conditions[?(@.type=='Fits')].reason", 1),
             AGE,
         ),
-        "A ModelCheck asks whether a model, with a workload and a precision, fits the GPUs of this cluster: on which node "
+        "A ModelCheck asks whether a model, with a workload and a precision, fits the GPUs of this cluster: on which "
+        "node "
         "types, and with how much memory to spare.",
     ),
 )

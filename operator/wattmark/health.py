@@ -12,7 +12,9 @@ async def serve(port: int, ready: Callable[[], bool], silence_seconds: Callable[
 
     async def livez(_: web.Request) -> web.Response:
         silence = silence_seconds() if ready() else 0.0
-        return web.Response(status=200 if silence < MOST_SILENCE_SECONDS else 503, text=f"watches silent for {silence:.0f} s\n")
+        return web.Response(
+            status=200 if silence < MOST_SILENCE_SECONDS else 503, text=f"watches silent for {silence:.0f} s\n"
+        )
 
     async def readyz(_: web.Request) -> web.Response:
         return web.Response(status=200 if ready() else 503, text="ready\n" if ready() else "filling caches\n")

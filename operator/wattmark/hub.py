@@ -66,11 +66,14 @@ class Hub:
             ):
                 if response.status in (401, 403):
                     return NotOnHub(
-                        f'the hub does not give "{model}" to everybody (HTTP {response.status}): it is gated, private or '
+                        f'the hub does not give "{model}" to everybody (HTTP {response.status}): it is gated, '
+                        "private or "
                         "does not exist; give its configuration with source.type Inline"
                     )
                 if response.status in (404, 400) or 300 <= response.status < 400:
-                    return NotOnHub(f'the hub has no model "{model}" at {revision} (HTTP {response.status}); check spec.model.id')
+                    return NotOnHub(
+                        f'the hub has no model "{model}" at {revision} (HTTP {response.status}); check spec.model.id'
+                    )
                 if response.status != 200:
                     return HubSilent(f"the hub answers HTTP {response.status}; asked again soon")
                 body = await response.content.read(LIMIT_BYTES + 1)

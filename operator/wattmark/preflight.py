@@ -1,21 +1,26 @@
 """What is known before a run: the model, the need, and the verdict on each node type. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wattmark import models
-from wattmark.api.answers import Need, NodeTypeAnswer
-from wattmark.api.benchmarkjob import BenchmarkJobSpec
+from wattmark import fit, models
+from wattmark.api.answers import Need, NodeTypeAnswer, Verdict
+from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
 from wattmark.api.figures import Unavailable, UnavailableReason
+from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.api.workload import ModelSpec, RuntimeSpec, SourceType, WorkloadSpec
-from wattmark.estimate import Unknown, need
+from wattmark.api.workload import ModelSpec, RuntimeSpec, SourceType, Weights, WorkloadSpec
+from wattmark.estimate import Gpu, Unknown, need
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible, resolve
+from wattmark.nodes import NodeType, SeenGpuPod, SeenNode, cpu_type, node_types
 from wattmark.observe import clean
+
+MOST_PREDICTIONS = 16
+PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +40,14 @@ class Facts:
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """Kinds of node: those with GPUs, and all real nodes as places for runs without one."""
+
+    gpu: tuple[NodeType, ...]
+    cpu: NodeType
+
+
+@dataclass(frozen=True, slots=True)
 class Preflight:
     """What is known of a BenchmarkJob before its run. `fits` is None where it is not known."""
 
@@ -48,6 +61,20 @@ class Preflight:
     config: str | None
     products: tuple[str, ...] | None
     refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a ModelCheck is answered."""
+
+    refusal: Refusal | None
+    resolved: Resolved | None
+    parameter_count: int | None
+    need: Need | None
+    node_types: tuple[NodeTypeAnswer, ...]
+    unavailable: tuple[Unavailable, ...]
+    reason: Reason
+    message: str
 
 
 def wanted_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
@@ -108,28 +135,128 @@ def of_config(config: object) -> Facts | Refusal:
     return Facts(found, json.dumps(dict(config), separators=(",", ":")))
 
 
-def for_benchmark(spec: BenchmarkJobSpec, facts: Facts | Refusal, fleet: None) -> Preflight:
-    """All that is known before a BenchmarkJob runs."""
+def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> Fleet:
+    """The kinds of node that the cluster has now; `pods` is None where other Pods may not be read."""
+    seen = tuple(nodes)
+    return Fleet(node_types(seen, pods), cpu_type(seen))
+
+
+def for_benchmark(spec: BenchmarkJobSpec, facts: Facts | Refusal, fleet: Fleet | None) -> Preflight:
+    """All that is known before a BenchmarkJob runs; `fleet` is None where nodes may not be read."""
+    asked = spec.resources.gpu.products if spec.resources.gpu else None
+    any_product = tuple(asked) if asked else None
     if isinstance(facts, Refusal):
-        return _refused(facts)
-    gpus = spec.resources.gpus_per_node
-    if isinstance(facts.architecture, str):
-        return _not_estimated(facts, None, f"the need is not estimated: {facts.architecture}")
-    resolved = resolve(facts.architecture, spec.workload, spec.runtime, gpus)
-    if isinstance(resolved, Impossible):
-        return _refused(Refusal(resolved.reason, resolved.message))
-    wanted = need(facts.architecture, resolved, spec.model.weights, None)
-    if isinstance(wanted, Unknown):
-        return _not_estimated(facts, resolved, f"the need is not estimated: {wanted.reason}")
-    return Preflight(resolved, wanted, (), (), None, Reason.NODES_UNKNOWN, "", facts.config, None)
-
-
-def _refused(refusal: Refusal) -> Preflight:
-    return Preflight(None, None, (), (), None, refusal.reason, refusal.message, None, None, refusal)
-
-
-def _not_estimated(facts: Facts, resolved: Resolved | None, message: str) -> Preflight:
-    missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=clean(message, 160))
+        return Preflight(None, None, (), (), None, facts.reason, facts.message, None, None, facts)
+    sized = _sized(facts, spec.workload, spec.runtime, spec.resources.gpus_per_node)
+    if isinstance(sized, Refusal):
+        return Preflight(None, None, (), (), None, sized.reason, sized.message, None, None, sized)
+    verdict = _verdict(facts, sized, spec, fleet, only_asks=False)
+    off = spec.preflight.policy is PreflightPolicy.OFF
     return Preflight(
-        resolved, None, (), (missing,), None, Reason.NOT_ESTIMATED, clean(message), facts.config, None
+        resolved=sized,
+        need=verdict.need,
+        predictions=verdict.node_types[:MOST_PREDICTIONS],
+        unavailable=verdict.unavailable,
+        fits=None if off else verdict.fits,
+        reason=Reason.CHECK_OFF if off else verdict.reason,
+        message="spec.preflight.policy is Off: nothing was compared" if off else verdict.message,
+        config=facts.config,
+        products=_products(verdict.node_types, fleet) or any_product,
     )
+
+
+def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None) -> Answer:
+    """The answer to a ModelCheck; `fleet` is None where nodes may not be read."""
+    if isinstance(facts, Refusal):
+        return Answer(facts, None, None, None, (), (), facts.reason, facts.message)
+    sized = _sized(facts, spec.workload, spec.runtime, spec.resources.gpus_per_node)
+    if isinstance(sized, Refusal):
+        return Answer(sized, None, None, None, (), (), sized.reason, sized.message)
+    count = None
+    if isinstance(facts.architecture, Architecture):
+        head = models.head_for(facts.architecture, spec.workload.type)
+        pretrained = spec.model.weights is Weights.PRETRAINED
+        count = models.parameters(facts.architecture, head, pretrained=pretrained).total
+    verdict = _verdict(facts, sized, spec, fleet, only_asks=True)
+    return Answer(
+        None, sized, count, verdict.need, verdict.node_types, verdict.unavailable, verdict.reason, verdict.message
+    )
+
+
+def _sized(facts: Facts, workload: WorkloadSpec, runtime: RuntimeSpec, gpus: int) -> Resolved | Refusal | None:
+    """The workload with its defaults; None where the model cannot be read here."""
+    if isinstance(facts.architecture, str):
+        return None
+    resolved = resolve(facts.architecture, workload, runtime, gpus)
+    return Refusal(resolved.reason, resolved.message) if isinstance(resolved, Impossible) else resolved
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """The need, where it was compared with what, and what came out."""
+
+    need: Need | None
+    node_types: tuple[NodeTypeAnswer, ...]
+    unavailable: tuple[Unavailable, ...]
+    fits: bool | None
+    reason: Reason
+    message: str
+
+
+def _verdict(
+    facts: Facts, sized: Resolved | None, spec: BenchmarkJobSpec | ModelCheckSpec, fleet: Fleet | None, only_asks: bool
+) -> _Verdict:
+    if sized is None or isinstance(facts.architecture, str):
+        return _not_estimated(str(facts.architecture), ())
+    architecture, weights = facts.architecture, spec.model.weights
+
+    def need_on(gpu: Gpu | None) -> Need | Unknown:
+        return need(architecture, sized, weights, gpu)
+
+    on_cpu = spec.resources.gpus_per_node == 0
+    wanted = need_on(None if on_cpu else Gpu())
+    kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
+    asked = fit.Asked(need_on, sized.precision, spec.resources, spec.placement, only_asks)
+    found = fit.answers(asked, kinds)
+    if isinstance(wanted, Unknown):
+        return _not_estimated(wanted.reason, found)
+    if fleet is None:
+        message = "the operator may not read nodes: set nodes.read in the chart's values to compare"
+        return _Verdict(wanted, (), (), None, Reason.NODES_UNKNOWN, message)
+    if not found:
+        message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
+        return _Verdict(wanted, (), (), None, Reason.NO_GPU_NODES, message)
+    return _Verdict(wanted, found, (), *_judged(found))
+
+
+def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:
+    """Whether it fits anywhere, from the answers, which stand best first."""
+    best, total = found[0], len(found)
+    fitting = sum(a.verdict in (Verdict.FITS, Verdict.FITS_TIGHT) for a in found)
+    if fitting:
+        reason = Reason.FITS_ALL if fitting == total else Reason.FITS_SOME
+        if all(a.verdict is not Verdict.FITS for a in found):
+            reason = Reason.FITS_TIGHT
+        return True, reason, f"fits {fitting} of {total} node types; {best.node_type}: {best.message}"
+    if best.verdict is Verdict.UNKNOWN:
+        return None, Reason.UNKNOWN, f"not known for {best.node_type}: {best.message}"
+    # Of those that do not fit, the one with the most to offer is the nearest.
+    nearest = found[-1]
+    return False, Reason.DOES_NOT_FIT, f"fits none of {total} node types; {nearest.node_type}: {nearest.message}"
+
+
+def _not_estimated(why: str, found: tuple[NodeTypeAnswer, ...]) -> _Verdict:
+    message = clean(f"the need is not estimated: {why}")
+    missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=clean(message, 160))
+    return _Verdict(None, found, (missing,), None, Reason.NOT_ESTIMATED, message)
+
+
+def _products(found: tuple[NodeTypeAnswer, ...], fleet: Fleet | None) -> tuple[str, ...] | None:
+    """GPU products to which the Pod must be held, because it does not fit others; None where any will do."""
+    if fleet is None or all(a.verdict is not Verdict.DOES_NOT_FIT for a in found):
+        return None
+    possible = {a.node_type for a in found if a.verdict is not Verdict.DOES_NOT_FIT}
+    nodes = [m.node for kind in fleet.gpu if kind.name in possible for m in kind.members]
+    labels = {node.labels.get(PRODUCT_LABEL) for node in nodes}
+    products = sorted(label for label in labels if label)
+    return tuple(products) if products and len(products) == len(labels) else None

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from wattmark import __version__
 
 
-class InvalidSetting(ValueError):
+class InvalidSetting(ValueError):  # noqa: N818 - the administrator's, not ours
     """A WATTMARK_* variable cannot be read; the message names it and says what it takes."""
 
 

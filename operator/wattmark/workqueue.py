@@ -103,9 +103,9 @@ class WorkQueue(Generic[K]):
             return FIRST_PAUSE_SECONDS * random.uniform(0.1, 0.4)  # noqa: S311
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
-            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2 ** (failures - 1)) * random.uniform(0.8, 1.2)  # noqa: S311
+            pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
             _LOG.warning("%s failed (%d), again in %.1f s: %s: %s", key, failures, pause, type(error).__name__, error)
             _LOG.debug("the failure", exc_info=error)
-            return pause
+            return pause * random.uniform(0.8, 1.2)  # noqa: S311
         self._failures.pop(key, None)
         return again

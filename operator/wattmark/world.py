@@ -74,7 +74,11 @@ class World:
     def see(self, key: Key, body: dict[str, Any]) -> bool:
         """Take in one of our objects; False where what is held is as new."""
         held = self.objects.get(key)
-        if held is not None and version(held) >= version(body) and held["metadata"].get("uid") == body["metadata"].get("uid"):
+        if (
+            held is not None
+            and version(held) >= version(body)
+            and held["metadata"].get("uid") == body["metadata"].get("uid")
+        ):
             return False
         body["metadata"].pop("managedFields", None)
         self.objects[key] = body

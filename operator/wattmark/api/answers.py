@@ -100,11 +100,14 @@ class NodeTypeAnswer(Model):
     """One kind of node, and whether the need fits it."""
 
     node_type: Annotated[str, Field(max_length=128)] = Field(
-        description="Product, memory and number of GPUs, for example NVIDIA-A100-SXM4-80GB-80GiB-x8; cpu for runs without GPU."
+        description="Product, memory and number of GPUs, for example NVIDIA-A100-SXM4-80GB-80GiB-x8; cpu for runs "
+        "without GPU."
     )
     verdict: Verdict = Field(
-        description="On an empty node of this type. Fits: even the interval's high end fits. DoesNotFit: not even the low "
-        "end, or another check fails. FitsTight: in between, or shared with others. Unknown: a fact is missing, see reason."
+        description="On an empty node of this type. Fits: even the interval's high end fits. DoesNotFit: not even "
+        "the low "
+        "end, or another check fails. FitsTight: in between, or shared with others. Unknown: a fact is missing, see "
+        "reason."
     )
     fits_now: Verdict = Field(description="The same, with what is free on these nodes now.")
     reason: ShortText = Field(description="The check that decided, as one word.")

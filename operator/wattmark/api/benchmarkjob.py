@@ -89,7 +89,8 @@ def _fixed(field: str, shown: str | None = None) -> Rule:
     """The rule that a field of spec cannot be changed, added or removed."""
     return Rule(
         f"has(self.{field}) == has(oldSelf.{field}) && (!has(self.{field}) || self.{field} == oldSelf.{field})",
-        f"spec.{shown or field} cannot be changed: a measurement is of one spec. Create a BenchmarkJob with another name",
+        f"spec.{shown or field} cannot be changed: a measurement is of one spec. Create a BenchmarkJob with another "
+        "name",
     )
 
 
@@ -134,7 +135,8 @@ class BenchmarkJobSpec(Model):
     )
     ttl_seconds_after_finished: Annotated[int, Field(ge=0, le=31536000)] | None = Field(
         None,
-        description="Seconds after the result is recorded until the Job and its Pods are removed; the BenchmarkJob and its "
+        description="Seconds after the result is recorded until the Job and its Pods are removed; the BenchmarkJob "
+        "and its "
         "status stay. Default: they stay until the BenchmarkJob is deleted.",
     )
     suspend: bool = Field(
@@ -258,7 +260,8 @@ class BenchmarkJobStatus(Model):
     environment: Environment | None = Field(None, description="Where and with what it was measured.")
     comparability_key: Annotated[str, Field(max_length=64)] | None = Field(
         None,
-        description="Hash of what must be equal for two results to be compared: model, resolved workload, device, software.",
+        description="Hash of what must be equal for two results to be compared: model, resolved workload, device, "
+        "software.",
     )
     gpu_seconds: Seconds | None = Field(
         None, description="Seconds for which the run's containers held GPUs, times their number, over all attempts."

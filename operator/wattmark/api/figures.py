@@ -22,14 +22,16 @@ class Throughput(Model):
     """Useful work per second of the measured window, over all devices."""
 
     samples_per_second: PerSecond = Field(
-        description="Samples (texts, images) finished per second: samples per iteration times iterations, over the window."
+        description="Samples (texts, images) finished per second: samples per iteration times iterations, over the "
+        "window."
     )
     input_tokens_per_second: PerSecond | None = Field(
         None, description="Prompt or training tokens processed per second of the window; for models that read text."
     )
     output_tokens_per_second: PerSecond | None = Field(
         None,
-        description="Tokens generated per second of the window, prefill time included; only where tokens are generated.",
+        description="Tokens generated per second of the window, prefill time included; only where tokens are "
+        "generated.",
     )
 
 
@@ -50,7 +52,8 @@ class Memory(Model):
     )
     host_peak_bytes: Bytes | None = Field(
         None,
-        description="Most resident host memory of the runner's process (peak resident set size), imports and load included.",
+        description="Most resident host memory of the runner's process (peak resident set size), imports and load "
+        "included.",
     )
 
 
@@ -92,7 +95,8 @@ class Results(Model):
     )
     time_per_output_token_seconds: Distribution | None = Field(
         None,
-        description="Per batch: (last token's time - first token's time) / (generated tokens - 1), the mean gap between tokens.",
+        description="Per batch: (last token's time - first token's time) / (generated tokens - 1), the mean gap "
+        "between tokens.",
     )
     memory: Memory = Field(description="Peak memory, by definition.")
     energy: Energy = Field(
@@ -136,7 +140,8 @@ class Steadiness(Model):
     """Whether the measured window was at rest: the basis of condition MeasurementValid."""
 
     drift_ratio: Ratio = Field(
-        description="Difference of the median latency between the window's second and first half, over the median; at most 1."
+        description="Difference of the median latency between the window's second and first half, over the median; "
+        "at most 1."
     )
     variation_ratio: Ratio = Field(description="Inter-quartile range of the latency over its median; at most 1.")
 

@@ -38,7 +38,8 @@ class ModelCheckSpec(Model):
     )
     require: Require = Field(
         Require.NONE,
-        description="Which answer makes the object Ready. None: any answer. FitsTight, Fits: at least one node type with "
+        description="Which answer makes the object Ready. None: any answer. FitsTight, Fits: at least one node type "
+        "with "
         "that verdict or better. FitsNow: at least one node type on which it fits now.",
     )
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wattmark import __version__
-from wattmark.cli import run
+from wattmark.cli import check, run
 from wattmark.cli.manifest import InvalidManifest
 
 EXIT_CODES = """exit codes:
@@ -41,11 +41,15 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(dest="command", required=True)
     runs = commands.add_parser("run", help="run a BenchmarkJob here and print the status that the operator would write")
     runs.add_argument("-f", "--file", type=Path, required=True, help="manifest of the BenchmarkJob")
-    runs.add_argument("--model-folder", type=Path, help="local folder with config.json and safetensors, in place of the source")
+    runs.add_argument(
+        "--model-folder", type=Path, help="local folder with config.json and safetensors, in place of the source"
+    )
     checks = commands.add_parser("check", help="answer a ModelCheck for the nodes of a file")
     checks.add_argument("-f", "--file", type=Path, required=True, help="manifest of the ModelCheck")
     checks.add_argument("--nodes", type=Path, required=True, help="nodes, as `kubectl get nodes -o yaml` prints them")
-    checks.add_argument("--pods", type=Path, help="pods, as `kubectl get pods -A -o yaml` prints them: for what is free now")
+    checks.add_argument(
+        "--pods", type=Path, help="pods, as `kubectl get pods -A -o yaml` prints them: for what is free now"
+    )
     for command in (runs, checks):
         command.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the status")
     return parser

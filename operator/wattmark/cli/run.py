@@ -52,7 +52,7 @@ def run(file: Path, model_folder: Path | None, form: str) -> int:
 
 
 def _facts(spec: BenchmarkJobSpec, folder: Path | None) -> preflight.Facts | preflight.Refusal:
-    """What is known of the model without asking anybody: the folder's configuration, the registry's or the inline one."""
+    """What is known of the model without asking anybody: from folder, registry or manifest."""
     if folder is not None:
         try:
             return preflight.of_config(json.loads((folder / "config.json").read_text("utf-8")))
@@ -72,9 +72,7 @@ class _Local:
     uid: str
     began: float
 
-    def seen(
-        self, status: BenchmarkJobStatus, found: preflight.Preflight | None, pod: SeenPod | None = None
-    ) -> Seen:
+    def seen(self, status: BenchmarkJobStatus, found: preflight.Preflight | None, pod: SeenPod | None = None) -> Seen:
         """What the operator would see, before the run or after it."""
         identity = Identity("local", self.name, self.uid, 1, self.began, False)
         return Seen(identity, self.spec, status, self.job() if pod else None, (pod,) if pod else (), found)

@@ -91,7 +91,9 @@ class Client:
 
     async def page(self, path: str, params: Mapping[str, str], metadata_only: bool = False) -> dict[str, Any]:
         """One page of a list."""
-        accept = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
+        accept = (
+            "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1" if metadata_only else "application/json"
+        )
         return _object(await self.request("GET", path, params=params, headers={"Accept": accept}))
 
     async def create(self, path: str, body: Mapping[str, Any]) -> dict[str, Any]:

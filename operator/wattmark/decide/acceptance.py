@@ -1,6 +1,7 @@
 """Whether a runner's report is accepted: size, JSON, schema, finite numbers, and that it is of this very run."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -38,6 +39,15 @@ def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return result
 
 
+def _cleaned(value: Any) -> Any:
+    """The same with every text made safe to show: what is accepted goes into status, and from there to terminals."""
+    if isinstance(value, dict):
+        return {key: _cleaned(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_cleaned(item) for item in value]
+    return clean(value, len(value)) if isinstance(value, str) else value
+
+
 def accept(message: str, run_uid: str, pod_uid: str | None) -> Report | Rejected:
     """The report in a container's termination message, or why it is rejected. Never raises."""
     size = len(message.encode("utf-8", "surrogatepass"))
@@ -45,11 +55,13 @@ def accept(message: str, run_uid: str, pod_uid: str | None) -> Report | Rejected
     if size > REPORT_LIMIT_BYTES or (size == REPORT_LIMIT_BYTES and not message.startswith("{")):
         return Rejected(
             Reason.REPORT_TOO_LARGE,
-            f"the runner's report exceeds {REPORT_LIMIT_BYTES} bytes and arrived cut; use the runner image of this release",
+            f"the runner's report exceeds {REPORT_LIMIT_BYTES} bytes and arrived cut; use the runner image of this "
+            "release",
         )
     try:
         raw = json.loads(message, parse_constant=_not_finite, object_pairs_hook=_without_repeats)
-        report = Report.model_validate(raw)
+        # Strict, and by the names on the wire alone: "5" is no number, and true is not 1.
+        report = Report.model_validate_json(json.dumps(_cleaned(raw)), strict=True, by_alias=True, by_name=False)
     except _NotFiniteError as error:
         return Rejected(
             Reason.REPORT_NOT_FINITE, f"the runner's report holds {error}, which is no number; nothing of it is used"
@@ -64,12 +76,21 @@ def accept(message: str, run_uid: str, pod_uid: str | None) -> Report | Rejected
         return Rejected(Reason.REPORT_MALFORMED, "the runner's report must hold either results or a failure")
     if report.results is not None and (report.environment is None or report.steadiness is None):
         return Rejected(Reason.REPORT_MALFORMED, "the runner's report holds results without environment and steadiness")
+    if _names_twice([u.field for u in report.unavailable]) or (
+        report.results is not None and _names_twice([d.index for d in report.results.devices])
+    ):
+        # Both are lists by key in the CRD: the API server would refuse the whole status.
+        return Rejected(Reason.REPORT_MALFORMED, "the runner's report speaks of one device or missing figure twice")
     if report.run_uid != run_uid or (pod_uid is not None and report.pod_uid != pod_uid):
         return Rejected(
             Reason.REPORT_OF_ANOTHER_RUN,
             "the report in this Pod's termination message is of another run; nothing of it is used",
         )
     return report
+
+
+def _names_twice(keys: Sequence[object]) -> bool:
+    return len(set(keys)) != len(keys)
 
 
 def _malformed(error: Exception) -> Rejected:
@@ -86,5 +107,6 @@ def _malformed(error: Exception) -> Rejected:
         )
     return Rejected(
         Reason.REPORT_MALFORMED,
-        f"the runner's report is malformed at {where}: {clean(first['msg'], 128)}; use the runner image of this release",
+        f"the runner's report is malformed at {where}: {clean(first['msg'], 128)}; use the runner image of this "
+        "release",
     )

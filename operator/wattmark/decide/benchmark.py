@@ -236,7 +236,8 @@ def _running(draft: Draft, pod: SeenPod, since: float, actions: tuple[Action, ..
         return _stopped(
             draft,
             Reason.RUNNING_DEADLINE_EXCEEDED,
-            f"the runner passed spec.deadlines.runningSeconds ({draft.spec.deadlines.running_seconds} s) and did not end itself; "
+            f"the runner passed spec.deadlines.runningSeconds ({draft.spec.deadlines.running_seconds} s) and did not "
+            "end itself; "
             "raise it in a new BenchmarkJob, or ask for less",
         )
     draft.job()

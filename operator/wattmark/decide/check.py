@@ -105,16 +105,18 @@ def _ready(require: Require, types: tuple[NodeTypeAnswer, ...], fits: Saying) ->
     """Ready: there is an answer, and it is the one that spec.require asks for."""
     if require is Require.NONE:
         return yes(Reason.EVALUATED, "the question is answered")
-    enough = {
-        Require.FITS_TIGHT: lambda t: t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT),
-        Require.FITS: lambda t: t.verdict is Verdict.FITS,
-        Require.FITS_NOW: lambda t: t.fits_now in (Verdict.FITS, Verdict.FITS_TIGHT),
-    }[require]
-    if any(enough(t) for t in types):
+    if any(_meets(require, t) for t in types):
         return yes(Reason.REQUIREMENT_MET, f"spec.require {require.value} is met")
     if fits.status is ConditionStatus.UNKNOWN:
         return no(Reason.REQUIREMENT_NOT_MET, f"spec.require {require.value} cannot be shown to be met: {fits.message}")
     return no(Reason.REQUIREMENT_NOT_MET, f"spec.require {require.value} is not met: {fits.message}")
+
+
+def _meets(require: Require, answer: NodeTypeAnswer) -> bool:
+    if require is Require.FITS:
+        return answer.verdict is Verdict.FITS
+    verdict = answer.fits_now if require is Require.FITS_NOW else answer.verdict
+    return verdict in (Verdict.FITS, Verdict.FITS_TIGHT)
 
 
 def _evaluated_at(old: ModelCheckStatus, new: ModelCheckStatus, now: float) -> str | None:

@@ -113,13 +113,15 @@ class Draft:
         assert results is not None and environment is not None and steadiness is not None  # held by accept()
         self.job()
         environment = environment.model_copy(update={"node": pod.node or None, "image_id": pod.image_id or None})
-        spread = f"drift {steadiness.drift_ratio:.1%}, interquartile range {steadiness.variation_ratio:.1%} of the median latency"
-        if steadiness.drift_ratio <= MAX_DRIFT_RATIO and steadiness.variation_ratio <= MAX_VARIATION_RATIO:
+        drift, variation = steadiness.drift_ratio, steadiness.variation_ratio
+        spread = f"drift {drift:.1%}, interquartile range {variation:.1%} of the median latency"
+        if drift <= MAX_DRIFT_RATIO and variation <= MAX_VARIATION_RATIO:
             valid = yes(Reason.STEADY, f"the measured window was steady: {spread}")
         else:
             valid = no(
                 Reason.NOT_STEADY,
-                f"the measured window was not steady: {spread} (at most {MAX_DRIFT_RATIO:.0%} and {MAX_VARIATION_RATIO:.0%}); "
+                f"the measured window was not steady: {spread} (at most {MAX_DRIFT_RATIO:.0%} and "
+                f"{MAX_VARIATION_RATIO:.0%}); "
                 "use an idle node or a longer window",
             )
         missing = next(

@@ -68,7 +68,8 @@ def _past_its_deadline(pod: SeenPod, run_uid: str) -> Outcome | None:
         return None
     return Final(
         Reason.RUNNING_DEADLINE_EXCEEDED,
-        "the Pod passed its active deadline and was stopped; raise spec.deadlines in a new BenchmarkJob, or ask for less",
+        "the Pod passed its active deadline and was stopped; raise spec.deadlines in a new BenchmarkJob, or ask for "
+        "less",
     )
 
 
@@ -104,7 +105,8 @@ def _status_lost(pod: SeenPod, run_uid: str) -> Outcome | None:
         return None
     return Final(
         Reason.REPORT_LOST,
-        f"node {pod.node or '(none)'} lost track of the container, and with it the report; run it again under a new name",
+        f"node {pod.node or '(none)'} lost track of the container, and with it the report; run it again under a new "
+        "name",
     )
 
 
@@ -113,7 +115,8 @@ def _out_of_host_memory(pod: SeenPod, run_uid: str) -> Outcome | None:
         return None
     return Final(
         Reason.HOST_OUT_OF_MEMORY,
-        "the kernel killed the runner for lack of host memory; set a larger spec.resources.memory in a new BenchmarkJob",
+        "the kernel killed the runner for lack of host memory; set a larger spec.resources.memory in a new "
+        "BenchmarkJob",
     )
 
 
@@ -146,7 +149,8 @@ def _no_report(pod: SeenPod) -> Final:
     signal = f" (signal {end.exit_code - 128})" if 128 < end.exit_code < 160 else ""
     return Final(
         Reason.NO_REPORT,
-        f"the runner exited with code {end.exit_code}{signal} and left no report; see kubectl logs -n {pod.namespace} {pod.name}",
+        f"the runner exited with code {end.exit_code}{signal} and left no report; see kubectl logs -n "
+        f"{pod.namespace} {pod.name}",
     )
 
 

@@ -61,7 +61,8 @@ def refused(message: str) -> Waiting:
     if "violates podsecurity" in lower:
         return Waiting(
             Reason.POD_SECURITY_REFUSED,
-            f"the namespace's Pod Security Standard refuses the runner Pod; allow it or use another namespace: {message}",
+            f"the namespace's Pod Security Standard refuses the runner Pod; allow it or use another namespace: "
+            f"{message}",
             True,
         )
     return Waiting(Reason.POD_REFUSED, f"the API server refuses the runner Pod: {message}", True)

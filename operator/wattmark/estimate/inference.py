@@ -102,24 +102,20 @@ def _cache(question: Question, steps: int) -> Part:
     assert decoder is not None  # only models that generate get here
     memory = question.input_tokens if decoder.cross_attention else 0
     keys = _keys(question, steps) if question.output_tokens else question.input_tokens
-    likely = cache_bytes(decoder, question.batch, keys, memory, question.formats.compute)
-    # Without generation the cache is built as well, unless the caller switches it off.
-    size = exact(likely) if question.output_tokens else Interval(0, likely, likely)
     return Part(
         ComponentName.KV_CACHE,
-        size,
+        exact(cache_bytes(decoder, question.batch, keys, memory, question.formats.compute)),
         "2 x layers x kv heads x head size x B x batch x tokens; a window's layers keep no more than the window",
     )
 
 
 def _logits(question: Question) -> Part:
-    vocab, batch = question.architecture.vocab or 0, question.batch
-    last = batch * vocab * (question.formats.compute + 4)
-    every = batch * question.input_tokens * vocab * question.formats.compute
-    # Generation projects the last position alone; a plain forward pass may project all of them.
-    size = spread(last, 1, 1.5) if question.output_tokens else Interval(last, max(last, every), max(last, every))
+    vocab, batch, size = question.architecture.vocab or 0, question.batch, question.formats.compute
+    if question.architecture.family is Family.ENCODER_DECODER and not question.output_tokens:
+        every = batch * question.input_tokens * vocab * size
+        return Part(ComponentName.LOGITS, exact(every), "batch x tokens x vocabulary x B: a target's every position")
     return Part(
         ComponentName.LOGITS,
-        size,
-        "batch x vocabulary x (B + 4): the last position and its fp32 copy; without generation every position x B",
+        Interval(batch * vocab * size, batch * vocab * size, batch * vocab * (size + 8)),
+        "batch x vocabulary x B: the last position alone; at most two fp32 copies of it",
     )

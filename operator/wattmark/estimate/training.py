@@ -141,20 +141,19 @@ def _saved_convolutions(question: Question) -> _Saved:
 def _logits(question: Question, *, backward: bool) -> Part:
     """Logits with their loss.
 
-    They come in the compute format and are raised to fp32 for the loss, whose log-softmax is saved as well; backward,
-    the gradients of both are there too. Autocast's caller may hold one fp32 copy more. T5 computes its loss in the
-    format of the logits.
+    They come in the compute format and are raised to fp32 for the loss, whose log-softmax is saved. The backward pass
+    holds that, its gradient and the gradient of the raised logits; the logits themselves are gone by then unless the
+    caller keeps them. Without autocast T5 computes its loss in the format of the logits.
     """
     architecture, size = question.architecture, question.formats.compute
     elements = question.batch * question.input_tokens * (architecture.vocab or 0)
+    loss = size if architecture.family is Family.ENCODER_DECODER and not question.formats.mixed else 4
     if architecture.family not in (Family.DECODER, Family.ENCODER_DECODER):
-        elements, least, likely, most = question.batch * (architecture.labels or 0), 4, 16, 16
-    elif architecture.family is Family.ENCODER_DECODER and not question.formats.mixed:
-        least, likely, most = (3 * size, 4 * size, size + 12) if backward else (2 * size, 2 * size, size + 8)
-    elif backward:
-        least, likely, most = size + 8, size + 12, size + (16 if question.formats.mixed else 12)
+        elements = question.batch * (architecture.labels or 0)
+    if backward:
+        least, likely, most = 2 * loss, 3 * loss, 3 * loss + size
     else:
-        least, likely, most = size + 4, size + 8, size + (12 if question.formats.mixed else 8)
+        least, likely, most = size + loss, size + loss + (loss if loss != size else 0), size + 2 * loss
     return Part(
         ComponentName.LOGITS,
         Interval(elements * least, elements * likely, elements * most),

@@ -1,4 +1,4 @@
-"""A workload asked of a model, with every default that depends on the model filled in: one rule for operator and runner."""
+"""A workload with every default that depends on the model filled in: one rule for operator and runner."""
 
 from dataclasses import dataclass
 
