@@ -1,10 +1,19 @@
-# The commands of this repository. `make demo` needs Debian 12, root and Python 3.11 with venv; or Docker and kind.
-.PHONY: demo demo-down cluster-up images
+# The commands of this repository. `make demo` and `make test` need Debian 12, root and Python 3.11 with venv; or
+# Docker and kind.
+.PHONY: help demo demo-down cluster-up images test test-unit test-torch test-cluster lint generate lock bench
+
+PYTHON = .venv/bin/python
+UV = .venv/bin/uv
+COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
+	--no-header --python-version 3.11 pyproject.toml
+
+help: ## this list
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
 demo: ## everything, from a bare machine to figures
 	@python3 -m tests.cluster demo
 
-demo-down: ## takes away all that demo started or set
+demo-down: ## takes away all that demo or test started or set
 	@python3 -m tests.cluster down
 
 cluster-up: ## the cluster with images and simulated nodes, without the chart
@@ -12,3 +21,50 @@ cluster-up: ## the cluster with images and simulated nodes, without the chart
 
 images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
+
+test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
+	@python3 -m tests.cluster up
+	@python3 -m tests.cluster install
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests
+	@echo "Skipped tests, if any, are listed above with their reasons."
+
+test-unit: .venv/unit ## no cluster, no torch: the loop to live in
+	@$(PYTHON) -m pytest -q tests/unit
+
+test-torch: .venv/full ## the runner and the parameter counts, against the real libraries
+	@$(PYTHON) -m pytest -q tests/torch
+
+test-cluster: .venv/full ## end to end and faults, on the cluster that is up
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults
+
+lint: .venv/full ## style, types, directions of imports
+	@$(PYTHON) -m ruff check .
+	@$(PYTHON) -m ruff format --check .
+	@$(PYTHON) -m mypy
+	@.venv/bin/lint-imports
+
+bench: .venv/full ## prints how fast the operator is, on the cluster that is up
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m tests.bench
+
+generate: .venv/unit ## writes the CRDs from the API models
+	@$(PYTHON) -m wattmark.crds
+
+lock: .venv/unit ## writes the lock files anew
+	@$(COMPILE) --all-extras --group dev -o requirements/dev.txt
+	@$(COMPILE) --extra operator --extra cli --group dev -c requirements/dev.txt -o requirements/unit.txt
+	@$(COMPILE) --extra operator -c requirements/dev.txt -o requirements/operator.txt
+	@$(COMPILE) --extra runner -c requirements/dev.txt -o requirements/runner.txt
+
+.venv/bin/uv: requirements/build.txt
+	@python3 -m venv .venv
+	@.venv/bin/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/build.txt
+	@touch $@
+
+.venv/unit: .venv/bin/uv requirements/unit.txt pyproject.toml
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/unit.txt
+	@$(UV) pip install --quiet --python $(PYTHON) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/full: .venv/unit requirements/dev.txt
+	@$(UV) pip install --quiet --python $(PYTHON) --require-hashes -r requirements/dev.txt
+	@touch $@
