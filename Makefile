@@ -50,6 +50,7 @@ generate: .venv/unit ## writes the CRDs from the API models
 	@$(PYTHON) -m wattmark.crds
 
 lock: .venv/unit ## writes the lock files anew
+	@$(subst pyproject.toml,,$(COMPILE)) --group build -o requirements/build.txt
 	@$(COMPILE) --all-extras --group dev -o requirements/dev.txt
 	@$(COMPILE) --extra operator --extra cli --group dev -c requirements/dev.txt -o requirements/unit.txt
 	@$(COMPILE) --extra operator -c requirements/dev.txt -o requirements/operator.txt
