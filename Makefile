@@ -5,7 +5,7 @@
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
-	--no-header --python-version 3.11 pyproject.toml
+	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
