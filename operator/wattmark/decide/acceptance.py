@@ -94,12 +94,12 @@ def _names_twice(keys: Sequence[object]) -> bool:
 
 
 def _malformed(error: Exception) -> Rejected:
-    if not isinstance(error, ValidationError):
+    first = error.errors(include_url=False, include_input=False)[0] if isinstance(error, ValidationError) else None
+    if first is None or first["type"] == "json_invalid":
         return Rejected(
             Reason.REPORT_MALFORMED,
             "the runner's report is not JSON; see the Pod's log, and use this release's runner image",
         )
-    first = error.errors(include_url=False, include_input=False)[0]
     where = clean(".".join(str(part) for part in first["loc"]), 128)
     if first["type"] == "finite_number":
         return Rejected(
