@@ -202,7 +202,7 @@ class Comparison(Model):
     metric: Annotated[str, Field(max_length=64)] = Field(description="Which figure: its path below results.")
     predicted: BytesEstimate = Field(description="What was stored before the run.")
     measured: Bytes = Field(description="What was measured, in bytes.")
-    error_ratio: Annotated[float, Field(ge=-1e6, le=1e6, allow_inf_nan=False)] = Field(
+    error_ratio: Annotated[float, Field(ge=-1, le=1e16, allow_inf_nan=False)] = Field(
         description="(predicted.likely - measured) / measured: above 0, the prediction was too high."
     )
     within_interval: bool = Field(description="Whether the measured value lies in the predicted interval.")
