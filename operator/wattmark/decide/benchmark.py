@@ -28,6 +28,7 @@ from wattmark.observe import SeenJob, SeenPod, epoch
 TOLD_AFTER_SECONDS = 10.0  # a start that takes longer is told in status; a prompt one costs no write
 ASK_AGAIN_SECONDS = 10.0  # after a refusal, or while the hub does not answer
 OLD_RUN_SECONDS = 1.0
+BEHIND_SECONDS = 1.0
 NO_POD_SECONDS = 2.0  # a Job without a Pod: its refusal shows only in Events, which are asked for at every look
 BACKSTOP_SECONDS = 60.0  # beyond the runner's own deadline, for a runner that cannot end itself
 Ends = Sequence[tuple[SeenPod, Outcome | None]]
@@ -49,8 +50,19 @@ def decide(seen: Seen, now: float, runner: Runner) -> Plan:
     """The next step of a BenchmarkJob; `now` in seconds since 1970."""
     if seen.identity.deleting:
         return Plan()
+    if _is_replaced(seen):
+        seen = replace(seen, job=None)
     if finished(seen.status) is not None:
         return _after_the_end(seen, now)
+    plan = _under_decision(seen, now, runner)
+    if plan.status is None or finished(plan.status) is None or any(isinstance(a, DeleteJob) for a in plan.actions):
+        return plan
+    # With the result, for no later change of the Job need ever come to bring it up again.
+    expiry = _expiry(seen)
+    return plan if expiry is None else replace(plan, actions=(*plan.actions, expiry))
+
+
+def _under_decision(seen: Seen, now: float, runner: Runner) -> Plan:
     draft = Draft(seen, now)
     if isinstance(seen.spec, str):
         return draft.failed(Reason.INVALID_SPEC, seen.spec)
@@ -60,6 +72,12 @@ def decide(seen: Seen, now: float, runner: Runner) -> Plan:
     if _is_ours(seen):
         return _with_job(draft, runner)
     return _without_job(draft, runner)
+
+
+def _is_replaced(seen: Seen) -> bool:
+    """Whether the Job that is there came in place of the one that status holds: it is not the run."""
+    held = seen.status.job
+    return _is_ours(seen) and held is not None and seen.job is not None and seen.job.uid != held.uid
 
 
 def _is_ours(seen: Seen) -> bool:
@@ -89,13 +107,12 @@ def _after_the_end(seen: Seen, now: float) -> Plan:
 
 
 def _leftover(seen: Seen) -> Action | None:
-    """A Job that would go on although the run has failed: one stopped by a deadline of the operator's."""
-    job = seen.job
+    """A Job that would go on although the run has failed: one stopped by the operator, or one that tries again."""
+    job, reason = seen.job, finished(seen.status)
     if job is None or not _is_ours(seen) or job.deleting or job.finished or job.failed_reason:
         return None
-    ended_itself = any(pod.ended and pod.ended.exit_code not in (0, 143) for pod in seen.pods)
-    reason = finished(seen.status)
-    if reason is Reason.PENDING_DEADLINE_EXCEEDED or (reason is Reason.RUNNING_DEADLINE_EXCEEDED and not ended_itself):
+    goes_on = any(p.owner_uid == job.uid and not p.terminal and not p.deleting for p in seen.pods)
+    if reason is Reason.PENDING_DEADLINE_EXCEEDED or (reason is not Reason.MEASURED and goes_on):
         return DeleteJob(job.name, job.uid)
     return None
 
@@ -118,6 +135,10 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
     if found is None or isinstance(found, str):
         message = found or "the model's facts are being read"
         draft.sayings[ConditionType.ACCEPTED] = unknown(Reason.HUB_UNREACHABLE, message)
+        if spec.suspend:
+            draft.suspended()
+            return Plan(draft.status(), look_again_seconds=ASK_AGAIN_SECONDS)
+        draft.resumed()
         draft.pending(Reason.HUB_UNREACHABLE, message)
         return _until_deadline(draft, message, ASK_AGAIN_SECONDS)
     if found.refusal is not None:
@@ -194,6 +215,9 @@ def _concluded(draft: Draft, job: SeenJob, ends: Ends) -> Plan | None:
             plan = draft.failed(end.reason, end.message)
             goes_on = end.reason is Reason.RUNNING_DEADLINE_EXCEEDED and pod.reason == "DeadlineExceeded"
             return Plan(plan.status, (DeleteJob(job.name, job.uid),), plan.announcement) if goes_on else plan
+    if (job.succeeded or job.failed_reason) and any(not pod.terminal for pod, _ in ends):
+        # The watch of Pods is behind that of Jobs: the Pod's end, and with it the report, is yet to be seen.
+        return Plan(look_again_seconds=BEHIND_SECONDS)
     if job.succeeded:
         return draft.failed(
             Reason.REPORT_LOST, "the run succeeded, but its Pod is gone, and its report with it; run it again"

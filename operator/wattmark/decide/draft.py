@@ -16,6 +16,7 @@ from wattmark.preflight import Preflight
 # Beyond these the median of the window is not a property of the model but of what else happened.
 MAX_DRIFT_RATIO = 0.05
 MAX_VARIATION_RATIO = 0.10
+MOST_UNAVAILABLE = 24  # the bound of status.unavailable; the runner names at most 16
 
 
 @dataclass(slots=True)
@@ -59,13 +60,13 @@ class Draft:
         }
 
     def job(self) -> None:
-        """Store which Job is the run's."""
-        if self.seen.job is not None:
+        """Store which Job is the run's; a namesake of somebody else's is not."""
+        if self.seen.job is not None and self.seen.job.owner_uid == self.seen.identity.uid:
             self.changes["job"] = JobReference(name=self.seen.job.name, uid=self.seen.job.uid)
 
     def pending(self, reason: Reason, message: str) -> None:
         """The run has not begun, and why."""
-        self.changes |= {"phase": RunPhase.PENDING, "progress": None}
+        self.changes |= {"phase": RunPhase.PENDING, "progress": None, "summary": summary.asked(self.spec, None)}
         self.sayings[ConditionType.RUNNING] = no(reason, message)
         in_progress(self.sayings, reason, message)
 
@@ -141,7 +142,10 @@ class Draft:
             "results": results,
             "steadiness": steadiness,
             "environment": environment,
-            "unavailable": [*report.unavailable, *(u for u in self.seen.status.unavailable if u.field not in known)],
+            "unavailable": [
+                *report.unavailable,
+                *(u for u in self.seen.status.unavailable if u.field not in known),
+            ][:MOST_UNAVAILABLE],
             "comparison": comparison(self.seen.status.need, results.memory),
             "comparability_key": comparability_key(self.spec, self.seen.status.resolved, environment),
             "summary": summary.measured(self.spec, results, environment, valid.status.value),
