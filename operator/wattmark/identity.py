@@ -7,6 +7,7 @@ from wattmark.api.schema import GROUP
 KIND_LABEL = f"{GROUP}/kind"
 NAME_LABEL = f"{GROUP}/name"
 SIMULATED_LABEL = f"{GROUP}/simulated"
+CONTAINER = "runner"  # the container of a runner Pod that runs the model
 BENCHMARK_JOB = "BenchmarkJob"
 MODEL_CHECK = "ModelCheck"
 

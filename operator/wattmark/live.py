@@ -8,11 +8,11 @@ from pydantic import ValidationError
 
 from wattmark.api.benchmarkjob import Progress
 from wattmark.cluster.client import Client, Conflict, Refused, Unreachable
-from wattmark.identity import BENCHMARK_JOB, Key
+from wattmark.identity import BENCHMARK_JOB, CONTAINER, Key
 from wattmark.observe import SeenPod
 
 MOST_AT_ONCE = 8
-TAIL = {"tailLines": "3", "limitBytes": "2048", "container": "runner"}
+TAIL = {"tailLines": "3", "limitBytes": "2048", "container": CONTAINER}
 _LOG = logging.getLogger(__name__)
 
 

@@ -9,9 +9,8 @@ from wattmark.api.order import MODEL_MOUNT, ORDER_VARIABLE, POD_UID_VARIABLE, TE
 from wattmark.api.report import EXIT_TERMINATED
 from wattmark.api.schema import API_VERSION
 from wattmark.api.workload import ClaimSource, Weights
-from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, NAME_LABEL, run_name
+from wattmark.identity import BENCHMARK_JOB, CONTAINER, KIND_LABEL, NAME_LABEL, run_name
 
-CONTAINER = "runner"
 NON_ROOT = 65532
 GIB = 2**30
 # Where no estimate speaks: room for a model of some billion parameters, and a ceiling that guards the node.
@@ -180,7 +179,8 @@ def order(asked: Asked, spec: BenchmarkJobSpec, progress_seconds: float) -> RunO
 def _environment(asked: Asked, spec: BenchmarkJobSpec, runner: Runner) -> list[dict[str, Any]]:
     told = order(asked, spec, runner.progress_seconds)
     environment: list[dict[str, Any]] = [
-        {"name": ORDER_VARIABLE, "value": told.model_dump_json(by_alias=True, exclude_none=True)},
+        # The kubelet expands $(NAME) in a value; a doubled $ stands for itself.
+        {"name": ORDER_VARIABLE, "value": told.model_dump_json(by_alias=True, exclude_none=True).replace("$", "$$")},
         {"name": POD_UID_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "metadata.uid"}}},
     ]
     if told.hub is None:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from wattmark.identity import NAME_LABEL
+from wattmark.identity import CONTAINER, NAME_LABEL
 
 Body = Mapping[str, Any]
 
 # Control and bidirectional-override characters would let a Pod's message forge lines in logs and terminals.
-_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]+")
+_CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 
 def clean(text: object, limit: int = 1024) -> str:
@@ -35,13 +35,17 @@ def text(value: object) -> str:
     return value if isinstance(value, str) else ""
 
 
+def _shown(value: object, limit: int = 1024) -> str:
+    return clean(text(value), limit)
+
+
 def epoch(value: object) -> float | None:
     """Seconds since 1970 of an RFC 3339 time; None where there is none."""
     if not isinstance(value, str):
         return None
     try:
         return datetime.fromisoformat(value).timestamp()
-    except ValueError:
+    except (ValueError, OverflowError):  # the latter for years that the platform cannot count
         return None
 
 
@@ -137,13 +141,13 @@ def job(body: Body) -> SeenJob:
         ready=_count(status.get("ready")),
         succeeded=_true(conditions, "Complete", "SuccessCriteriaMet") is not None,
         failed_reason=text(failed.get("reason")),
-        failed_message=clean(failed.get("message", "")),
+        failed_message=_shown(failed.get("message")),
         finished=_true(conditions, "Complete", "Failed") is not None,
     )
 
 
 def _count(value: object) -> int:
-    return value if isinstance(value, int) else 0
+    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def pod(body: Body) -> SeenPod:
@@ -151,7 +155,8 @@ def pod(body: Body) -> SeenPod:
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
     conditions = items(status.get("conditions"))
     unscheduled = next((c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "False"), {})
-    container = next(iter(items(status.get("containerStatuses"))), {})
+    # By name: what injects containers into Pods may put its own first.
+    container = next((c for c in items(status.get("containerStatuses")) if c.get("name") == CONTAINER), {})
     state = mapping(container.get("state"))
     waiting, running = mapping(state.get("waiting")), mapping(state.get("running"))
     disruption = _true(conditions, "DisruptionTarget") or {}
@@ -164,16 +169,16 @@ def pod(body: Body) -> SeenPod:
         created=epoch(metadata.get("creationTimestamp")) or 0.0,
         node=text(spec.get("nodeName")),
         phase=text(status.get("phase")),
-        reason=clean(status.get("reason", ""), 64),
-        message=clean(status.get("message", "")),
+        reason=_shown(status.get("reason"), 64),
+        message=_shown(status.get("message")),
         deleting=metadata.get("deletionTimestamp") is not None,
-        unschedulable=clean(unscheduled.get("message", "")) if unscheduled.get("reason") == "Unschedulable" else "",
-        disruption=clean(disruption.get("reason", ""), 64),
-        waiting_reason=clean(waiting.get("reason", ""), 64),
-        waiting_message=clean(waiting.get("message", "")),
+        unschedulable=_shown(unscheduled.get("message")) if unscheduled.get("reason") == "Unschedulable" else "",
+        disruption=_shown(disruption.get("reason"), 64),
+        waiting_reason=_shown(waiting.get("reason"), 64),
+        waiting_message=_shown(waiting.get("message")),
         running_since=epoch(running.get("startedAt")),
         ended=_ended(mapping(state.get("terminated"))),
-        image_id=clean(container.get("imageID", ""), 512),
+        image_id=_shown(container.get("imageID"), 512),
     )
 
 
@@ -183,7 +188,7 @@ def _ended(terminated: Body) -> Ended | None:
         return None
     return Ended(
         exit_code=code,
-        reason=clean(terminated.get("reason", ""), 64),
+        reason=_shown(terminated.get("reason"), 64),
         message=text(terminated.get("message")),
         started=epoch(terminated.get("startedAt")),
         finished=epoch(terminated.get("finishedAt")),
@@ -194,7 +199,7 @@ def latest_refusal(events: Iterable[Body]) -> str:
     """The newest FailedCreate message of a Job's Events: why the API server refused its Pod; empty where none did."""
     refusals = [e for e in events if e.get("reason") == "FailedCreate"]
     newest = max(refusals, key=_event_time, default=None)
-    return "" if newest is None else clean(newest.get("message", ""))
+    return "" if newest is None else _shown(newest.get("message"))
 
 
 def _event_time(event: Body) -> float:
