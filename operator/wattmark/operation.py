@@ -93,10 +93,12 @@ class Operation:
         while True:
             await asyncio.sleep(RELIST_SECONDS)
             for kind in PLURALS:
+                held = [key for key in self.world.objects if key.kind == kind]  # before the list: none is newer than it
                 with contextlib.suppress(Refused, Conflict, Unreachable):
                     there = await self._names(kind)
-                    for key in [k for k in self.world.objects if k.kind == kind and k not in there]:
-                        self.gone(key)
+                    for key in held:
+                        if key not in there:
+                            self.gone(key)
 
     async def _names(self, kind: str) -> set[Key]:
         scope = f"namespaces/{self.settings.namespace}/" if self.settings.namespace else ""

@@ -69,6 +69,7 @@ class Client:
                     data=data,
                     params=params,
                     headers=sent,
+                    allow_redirects=False,
                     timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
                 ) as response,
             ):
@@ -124,7 +125,11 @@ class Client:
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=TIMEOUT_SECONDS, sock_read=SILENCE_SECONDS)
         try:
             async with self._session.get(
-                self._base + path, params={**params, "watch": "1"}, headers=await self._headers(), timeout=timeout
+                self._base + path,
+                params={**params, "watch": "1"},
+                headers=await self._headers(),
+                allow_redirects=False,
+                timeout=timeout,
             ) as response:
                 if response.status >= 300:
                     raise _failure(response.status, f"WATCH {path}", await response.read())
@@ -134,7 +139,10 @@ class Client:
 
 
 def _object(answer: bytes) -> dict[str, Any]:
-    parsed = json.loads(answer)
+    try:
+        parsed = json.loads(answer)
+    except ValueError:
+        parsed = None
     if not isinstance(parsed, dict):
         raise Unreachable("the API server's answer is no JSON object")
     return parsed

@@ -17,6 +17,7 @@ Name = tuple[str, str]
 
 PAGE = "500"
 WATCH_SECONDS = "600"  # the server ends the watch then; it is resumed without a new list
+PAUSE_SECONDS = 0.2  # before a watch is resumed: one that ends at once must not become a loop of requests
 MOST_LINE_BYTES = 8 * 2**20
 _LOG = logging.getLogger(__name__)
 
@@ -64,6 +65,7 @@ class Reflector(Generic[T]):
                 self.synced.set()
                 while True:
                     version = await self._watch(version)
+                    await asyncio.sleep(PAUSE_SECONDS)
             except _StaleError as stale:
                 _LOG.info("listing %s anew: %s", self._path, stale)
             except (Unreachable, Refused, Conflict, ValueError) as error:
@@ -84,10 +86,11 @@ class Reflector(Generic[T]):
             if not metadata.get("continue"):
                 break
             params = {**params, "continue": metadata["continue"]}
-        for name in [n for n in self.items if n not in seen]:
-            self._replace(name, None)
+        version = str(metadata.get("resourceVersion", ""))
+        for name in [n for n in self.items if n not in seen and self._versions[n] <= _number(version)]:
+            self._replace(name, None)  # what is newer than the list was put while it was read
             self._versions.pop(name, None)
-        return str(metadata.get("resourceVersion", ""))
+        return version
 
     async def _watch(self, version: str) -> str:
         params = {
@@ -127,7 +130,9 @@ class Reflector(Generic[T]):
             self._replace(name, None)
             return
         converted = self._convert(body)
-        if converted is not None:
+        if converted is None:
+            self._versions.pop(name, None)
+        else:
             self._versions[name] = version
         self._replace(name, converted)
 
@@ -151,7 +156,10 @@ def _name(body: Mapping[str, Any]) -> Name:
 
 def _version(body: Mapping[str, Any]) -> int:
     """Resource versions are compared as numbers, as the API allows within one resource."""
-    version = str((body.get("metadata") or {}).get("resourceVersion", ""))
+    return _number(str((body.get("metadata") or {}).get("resourceVersion", "")))
+
+
+def _number(version: str) -> int:
     return int(version) if version.isdecimal() else 0
 
 
