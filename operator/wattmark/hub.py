@@ -4,6 +4,7 @@ import asyncio
 import json
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urljoin, urlsplit
 
 import aiohttp
 
@@ -11,14 +12,14 @@ TIMEOUT_SECONDS = 10.0
 LIMIT_BYTES = 1024 * 1024
 KEPT_SECONDS = 600.0
 MOST_KEPT = 512
+MOST_REDIRECTS = 3
 
 
 @dataclass(frozen=True, slots=True)
 class HubConfig:
-    """config.json of a hub repository, and the commit it is of."""
+    """config.json of a hub repository."""
 
     config: dict[str, Any]
-    revision: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,32 +61,50 @@ class Hub:
     async def _ask(self, endpoint: str, model: str, revision: str) -> HubConfig | NotOnHub | HubSilent:
         url = f"{endpoint}/{model}/resolve/{revision}/config.json"
         try:
-            async with (
-                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session,
-                session.get(url, allow_redirects=False) as response,
-            ):
-                if response.status in (401, 403):
-                    return NotOnHub(
-                        f'the hub does not give "{model}" to everybody (HTTP {response.status}): it is gated, '
-                        "private or "
-                        "does not exist; give its configuration with source.type Inline"
-                    )
-                if response.status in (404, 400) or 300 <= response.status < 400:
-                    return NotOnHub(
-                        f'the hub has no model "{model}" at {revision} (HTTP {response.status}); check spec.model.id'
-                    )
-                if response.status != 200:
-                    return HubSilent(f"the hub answers HTTP {response.status}; asked again soon")
-                body = await response.content.read(LIMIT_BYTES + 1)
-                commit = response.headers.get("X-Repo-Commit")
+            async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)) as session:
+                for _ in range(MOST_REDIRECTS + 1):
+                    async with session.get(url, allow_redirects=False) as response:
+                        onward = _onward(url, response)
+                        if onward is None:
+                            return await _answer(response, model, revision)
+                        url = onward
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             return HubSilent(f"the hub cannot be reached ({type(error).__name__}); asked again soon")
+        return HubSilent("the hub redirects without end; asked again soon")
+
+
+def _onward(url: str, response: aiohttp.ClientResponse) -> str | None:
+    """Where a redirect leads within the hub itself (hubs redirect a branch to its commit); nowhere else is gone."""
+    location = response.headers.get("Location")
+    if response.status not in (301, 302, 307, 308) or not location:
+        return None
+    try:
+        target = urljoin(url, location)
+        return target if urlsplit(target)[:2] == urlsplit(url)[:2] else None
+    except ValueError:
+        return None
+
+
+async def _answer(response: aiohttp.ClientResponse, model: str, revision: str) -> HubConfig | NotOnHub | HubSilent:
+    status = response.status
+    if status in (401, 403):
+        return NotOnHub(
+            f'the hub does not give "{model}" to everybody (HTTP {status}): it is gated, private or does not exist; '
+            "give its configuration with source.type Inline"
+        )
+    if status in (404, 400) or 300 <= status < 400:
+        return NotOnHub(f'the hub has no model "{model}" at {revision} (HTTP {status}); check spec.model.id')
+    if status != 200:
+        return HubSilent(f"the hub answers HTTP {status}; asked again soon")
+    body = bytearray()
+    async for chunk in response.content.iter_any():
+        body += chunk
         if len(body) > LIMIT_BYTES:
             return NotOnHub(f'config.json of "{model}" is larger than {LIMIT_BYTES} bytes; it is not read')
-        try:
-            config = json.loads(body)
-        except ValueError:
-            config = None
-        if not isinstance(config, dict):
-            return NotOnHub(f'config.json of "{model}" is no JSON object')
-        return HubConfig(config, commit)
+    try:
+        config = json.loads(body)
+    except (ValueError, RecursionError):
+        config = None
+    if not isinstance(config, dict):
+        return NotOnHub(f'config.json of "{model}" is no JSON object')
+    return HubConfig(config)

@@ -5,6 +5,9 @@ from dataclasses import dataclass
 
 from wattmark import __version__
 
+PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
+
 
 class InvalidSetting(ValueError):  # noqa: N818 - the administrator's, not ours
     """A WATTMARK_* variable cannot be read; the message names it and says what it takes."""
@@ -27,10 +30,14 @@ class Settings:
     workers: int = 8  # concurrent passes; each holds at most one request
 
 
+def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
+    if value not in allowed:
+        raise InvalidSetting(f'{name} is "{value}"; it takes {", ".join(allowed[:-1])} or {allowed[-1]}')
+    return value
+
+
 def _flag(name: str, value: str) -> bool:
-    if value not in ("true", "false"):
-        raise InvalidSetting(f'{name} is "{value}"; it takes true or false')
-    return value == "true"
+    return _one_of(name, value, ("true", "false")) == "true"
 
 
 def _seconds(name: str, value: str) -> float:
@@ -60,8 +67,10 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         raise InvalidSetting(f'WATTMARK_HEALTH_PORT is "{port}"; it takes a port number')
     return Settings(
         runner_image=text("RUNNER_IMAGE") or default.runner_image,
-        runner_pull_policy=text("RUNNER_PULL_POLICY") or default.runner_pull_policy,
-        image_pull_secrets=tuple(s for s in (text("IMAGE_PULL_SECRETS") or "").split(",") if s),
+        runner_pull_policy=_one_of(
+            "WATTMARK_RUNNER_PULL_POLICY", text("RUNNER_PULL_POLICY") or default.runner_pull_policy, PULL_POLICIES
+        ),
+        image_pull_secrets=tuple(s for part in (text("IMAGE_PULL_SECRETS") or "").split(",") if (s := part.strip())),
         namespace=text("NAMESPACE"),
         read_nodes=flag("READ_NODES", default.read_nodes),
         read_all_pods=flag("READ_ALL_PODS", default.read_all_pods),
@@ -69,6 +78,6 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         progress_seconds=default.progress_seconds
         if progress is None
         else _seconds("WATTMARK_PROGRESS_SECONDS", progress),
-        log_level=text("LOG_LEVEL") or default.log_level,
+        log_level=_one_of("WATTMARK_LOG_LEVEL", text("LOG_LEVEL") or default.log_level, LOG_LEVELS),
         health_port=int(port),
     )
