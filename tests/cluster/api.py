@@ -6,7 +6,7 @@ import ssl
 from typing import Any
 
 from tests.cluster.certificates import Certificates
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.paths import NODE_ADDRESS, NODE_NAME
 
 TIMEOUT_SECONDS = 5.0
@@ -57,10 +57,10 @@ class Api:
         """
         node = self.node()
         if node is None:
-            raise Failure(f"node {NODE_NAME} is not registered", "run: python3 -m tests.cluster up")
+            raise ClusterError(f"node {NODE_NAME} is not registered", "run: python3 -m tests.cluster up")
         value = str(count) if count else None  # a merge patch deletes what is null
         patch = {"status": {"capacity": {resource: value}, "allocatable": {resource: value}}}
         path = f"/api/v1/nodes/{NODE_NAME}/status"
         status, body = self.request("PATCH", path, patch, "application/merge-patch+json")
         if status != 200:
-            raise Failure(f"the API server refused to patch the node: {status}", body.decode(errors="replace"))
+            raise ClusterError(f"the API server refused to patch the node: {status}", body.decode(errors="replace"))

@@ -15,7 +15,7 @@ from pathlib import Path
 from tests.cluster import archive, leftovers, network, tools
 from tests.cluster.api import Api
 from tests.cluster.certificates import Certificates
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.fleet import KWOK_PORT, kwok
 from tests.cluster.paths import CONTAINERD_SOCKET, RUN, TOOLS, Cache
 from tests.cluster.process import Processes, Program, boot_id
@@ -74,7 +74,7 @@ class BuiltCluster:
             for name in reversed(self._processes.names()):
                 self._processes.stop(name)
             leftovers.end_strays(self.cache)
-            leftovers.unmount([RUN, self.cache.state, self.cache.containerd])
+            leftovers.unmount([RUN, self.cache.root])
             leftovers.remove_cgroups()
             network.remove()
             restored = network.restore_sysctls(RUN / "sysctls.json")
@@ -103,7 +103,7 @@ class BuiltCluster:
             shutil.rmtree(RUN)  # where /run is no tmpfs: sockets and records from before a reboot
         owner = RUN / "cache"
         if owner.exists() and owner.read_text() != str(self.cache.root):
-            raise Failure(
+            raise ClusterError(
                 f"a cluster of another cache folder runs here: {owner.read_text()}",
                 f"stop it first: WATTMARK_CACHE={owner.read_text()} make demo-down",
             )
@@ -172,9 +172,9 @@ def http_ok(url: str) -> bool:
 
 
 def wait_until(true: Callable[[], bool], seconds: float, what: str, log: Path) -> None:
-    """Wait for a condition; raises Failure that names the log."""
+    """Wait for a condition; raises ClusterError that names the log."""
     deadline = time.monotonic() + seconds
     while not true():
         if time.monotonic() > deadline:
-            raise Failure(f"{what} after {seconds:.0f} s", f"see {log}")
+            raise ClusterError(f"{what} after {seconds:.0f} s", f"see {log}")
         time.sleep(0.2)

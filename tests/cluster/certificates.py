@@ -61,7 +61,17 @@ class Certificates:
             Path(self.kubeconfig(name)).write_text(self._render(name))
         keys = ["-algorithm", "EC", "-pkeyopt", "ec_paramgen_curve:P-256"]
         run(["openssl", "genpkey", *keys, "-out", self.key("service-accounts")])
-        run(["openssl", "pkey", "-in", self.key("service-accounts"), "-pubout", "-out", self.key("service-accounts-public")])
+        run(
+            [
+                "openssl",
+                "pkey",
+                "-in",
+                self.key("service-accounts"),
+                "-pubout",
+                "-out",
+                self.key("service-accounts-public"),
+            ]
+        )
         done.touch()
 
     def _issue(self, name: str, subject: str, extensions: list[str], signer: str | None) -> None:

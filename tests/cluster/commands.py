@@ -1,16 +1,17 @@
 """The commands of python3 -m tests.cluster."""
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from tests.cluster import demo, install, targets
 from tests.cluster.current import CurrentCluster
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.kind import KindCluster
 from tests.cluster.local import LocalCluster
-from tests.cluster.paths import Cache, cache
+from tests.cluster.paths import RUN, Cache, cache
 from tests.cluster.progress import Progress
 
 
@@ -20,11 +21,13 @@ def main(arguments: Sequence[str]) -> int:
     ours = cache()
     try:
         run(options, ours)
-    except Failure as failure:
+    except ClusterError as failure:
         print(f"\nerror: {failure}\nlogs: {ours.logs}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("\ninterrupted; the next start goes on from here, `make demo-down` takes everything away", file=sys.stderr)
+        print(
+            "\ninterrupted; the next start goes on from here, `make demo-down` takes everything away", file=sys.stderr
+        )
         return 130
     return 0
 
@@ -55,7 +58,7 @@ def parser() -> argparse.ArgumentParser:
 def run(options: argparse.Namespace, ours: Cache) -> None:
     """Run the chosen command."""
     progress = Progress()
-    target = make(ours, progress)
+    target = make(options, ours, progress)
     match options.command:
         case "demo":
             demo.demo(target, progress)
@@ -78,7 +81,7 @@ def run(options: argparse.Namespace, ours: Cache) -> None:
 def built_only(options: argparse.Namespace, target: targets.Target) -> None:
     """Run a command that only the built cluster knows."""
     if not isinstance(target, LocalCluster):
-        raise Failure(f"{options.command} is for the built cluster", "CLUSTER=built")
+        raise ClusterError(f"{options.command} is for the built cluster", "CLUSTER=built")
     match options.command:
         case "images":
             target.images()
@@ -87,13 +90,21 @@ def built_only(options: argparse.Namespace, target: targets.Target) -> None:
                 print(f"{name}: {'runs' if alive else 'dead'}")
         case "offer-gpus":
             target.cluster.api.offer(options.resource, options.count)
-        case "stages":
+        case _:
             target.cluster.simulate([path.resolve() for path in options.file])
 
 
-def make(ours: Cache, progress: Progress) -> targets.Target:
+def chosen(ours: Cache, command: str) -> str:
+    """Return which cluster to use; `down` takes the built one where it is there, even if Docker came since."""
+    built_is_there = RUN.exists() or (ours.state / "etcd").exists()
+    if command == "down" and built_is_there and not os.environ.get("CLUSTER"):
+        return targets.BUILT
+    return targets.chosen()
+
+
+def make(options: argparse.Namespace, ours: Cache, progress: Progress) -> targets.Target:
     """Return the target to use on this machine."""
-    match targets.chosen():
+    match chosen(ours, options.command):
         case targets.CURRENT:
             return CurrentCluster(ours)
         case targets.KIND:

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.images import OPERATOR, RUNNER
 from tests.cluster.paths import Cache
 from tests.cluster.shell import run
@@ -23,10 +23,10 @@ class CurrentCluster:
         return access
 
     def access(self) -> Access:
-        """Return the access; raises Failure when a program or the registry is not named."""
+        """Return the access; raises ClusterError when a program or the registry is not named."""
         registry = os.environ.get("WATTMARK_REGISTRY", "").rstrip("/")
         if not registry:
-            raise Failure(
+            raise ClusterError(
                 "CLUSTER=current needs images that the cluster can pull, and WATTMARK_REGISTRY names no registry",
                 "docker build -f operator/Dockerfile -t REGISTRY/wattmark-operator:dev . && docker push ..., "
                 "the same for runner_image/Dockerfile and wattmark-runner, then "
@@ -51,5 +51,5 @@ def program(name: str, cache: Cache) -> str:
     """Return a program of the machine, or the one that we built."""
     found = shutil.which(name) or cache.tool(name)
     if not shutil.which(found):
-        raise Failure(f"{name} is not on PATH", f"install {name}")
+        raise ClusterError(f"{name} is not on PATH", f"install {name}")
     return found

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from tests.cluster import install
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.progress import Progress
 from tests.cluster.targets import Access, Target
 
@@ -15,7 +15,7 @@ STEP = "run the examples"
 
 
 def demo(target: Target, progress: Progress) -> None:
-    """Bring the cluster up, run the examples, and print what they found; raises Failure when one fails."""
+    """Bring the cluster up, run the examples, and print what they found; raises ClusterError when one fails."""
     access = target.prepare()
     with progress.step("install the operator"):
         install.add_fleet(access)
@@ -28,7 +28,7 @@ def demo(target: Target, progress: Progress) -> None:
     progress.say(f"\nthe demo took {progress.elapsed_seconds() / 60:.1f} minutes")
     failed = [f"{name(one)}: {failure_of(one)}" for one in found if failure_of(one)]
     if failed:
-        raise Failure("an example failed", "\n".join(failed))
+        raise ClusterError("an example failed", "\n".join(failed))
 
 
 def watch(access: Access, progress: Progress) -> list[dict[str, Any]]:
@@ -40,7 +40,7 @@ def watch(access: Access, progress: Progress) -> list[dict[str, Any]]:
             return found
         progress.detail(STEP, situation(found))
         if time.monotonic() > deadline:
-            raise Failure(f"the examples did not end within {EXAMPLES_SECONDS:.0f} s", situation(found))
+            raise ClusterError(f"the examples did not end within {EXAMPLES_SECONDS:.0f} s", situation(found))
         time.sleep(POLL_SECONDS)
 
 
@@ -70,7 +70,8 @@ def situation(resources: Sequence[dict[str, Any]]) -> str:
     """Return one line: how many have ended, and how far those that run are."""
     done = sum(ended(one) for one in resources)
     running = [text for one in resources if not ended(one) and (text := progress_of(one))]
-    return ", ".join([f"{done} of {len(resources)} ended", *running])
+    waiting = len(resources) - done - len(running)
+    return ", ".join([f"{done} of {len(resources)} ended", *([f"{waiting} waiting"] if waiting else []), *running])
 
 
 def progress_of(resource: dict[str, Any]) -> str | None:

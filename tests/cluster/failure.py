@@ -1,7 +1,7 @@
 """The one error that users see."""
 
 
-class Failure(Exception):
+class ClusterError(Exception):
     """Something that the user has to know: what went wrong, and what to do about it."""
 
     def __init__(self, what: str, remedy: str = "") -> None:

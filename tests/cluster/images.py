@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.cluster import archive
+from tests.cluster import archive, leftovers
 from tests.cluster.machine import authorities, settings
 from tests.cluster.paths import BUILDKIT_SOCKET, CONTAINERD_SOCKET, ROOT, RUN, Cache, digest_of
 from tests.cluster.process import Processes, Program
@@ -64,6 +64,7 @@ class Builder:
             return
         target = self._cache.images / "base.tar"
         root = self._cache.images / "base"
+        leftovers.unmount([root])  # debootstrap mounts /proc in there; killed, it leaves it
         shutil.rmtree(root, ignore_errors=True)
         root.mkdir(parents=True)
         log = self._cache.logs / "base.log"

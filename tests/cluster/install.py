@@ -6,7 +6,7 @@ import subprocess
 from collections.abc import Mapping
 from typing import Any
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.fleet import manifests
 from tests.cluster.paths import ROOT
 from tests.cluster.shell import run
@@ -35,13 +35,13 @@ def install_chart(access: Access) -> None:
     command = [access.helm, "upgrade", "--install", RELEASE, chart, "--namespace", NAMESPACE, *values, *wait]
     try:
         run(command, env=access.environment())
-    except Failure as failure:
-        raise Failure(str(failure), operators_words(access)) from failure
+    except ClusterError as failure:
+        raise ClusterError(str(failure), operators_words(access)) from failure
 
 
 def chart_values(access: Access) -> dict[str, str]:
     """Return the values that name our images."""
-    values = {}
+    values: dict[str, str] = {}
     for name, reference in (("operator", access.operator_image), ("runner", access.runner_image)):
         repository, _, tag = reference.rpartition(":")
         values |= {f"image.{name}.repository": repository, f"image.{name}.tag": tag}
@@ -56,7 +56,7 @@ def operators_words(access: Access) -> str:
     place = ("--namespace", NAMESPACE)
     said = [kubectl(access, "get", "pods,events", *place, "--sort-by=.metadata.creationTimestamp")]
     for previous in ("--previous=false", "--previous=true"):
-        with contextlib.suppress(Failure):  # no container yet, or none before it
+        with contextlib.suppress(ClusterError):  # no container yet, or none before it
             said.append(kubectl(access, "logs", f"deployment/{RELEASE}", *place, "--tail=15", previous))
     return "\n".join(said)
 
@@ -64,7 +64,7 @@ def operators_words(access: Access) -> str:
 def apply_examples(access: Access) -> None:
     """Apply every example to a namespace that enforces the restricted Pod Security Standard."""
     if not any(EXAMPLES.glob("*.yaml")):
-        raise Failure(f"{EXAMPLES} holds no examples")
+        raise ClusterError(f"{EXAMPLES} holds no examples")
     restrict(access, EXAMPLES_NAMESPACE)
     kubectl(access, "apply", "--namespace", EXAMPLES_NAMESPACE, "--filename", str(EXAMPLES))
 

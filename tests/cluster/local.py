@@ -2,14 +2,15 @@
 
 import contextlib
 import fcntl
-import shutil
+import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import Event
 
 from tests.cluster import preflight
 from tests.cluster.built import BuiltCluster
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.images import IMAGES, OPERATOR, RUNNER, Builder
 from tests.cluster.paths import Cache, digest_of
 from tests.cluster.progress import Progress
@@ -60,9 +61,9 @@ class LocalCluster:
     def access(self) -> Access:
         """Return the access to it."""
         if not self._cache.kubeconfig.exists():
-            raise Failure("there is no cluster", "python3 -m tests.cluster up")
+            raise ClusterError("there is no cluster", "python3 -m tests.cluster up")
         return Access(
-            kubectl=shutil.which("kubectl") or self._cache.tool("kubectl"),
+            kubectl=self._cache.tool("kubectl"),
             helm=self._cache.tool("helm"),
             kubeconfig=self._cache.kubeconfig,
             operator_image=OPERATOR.reference,
@@ -73,12 +74,13 @@ class LocalCluster:
 
     def down(self) -> list[str]:
         """Take it away, and say what was put back and what stays."""
+        preflight.require_root(os.geteuid())
         restored = self.cluster.down()
         packages = preflight.installed(self._cache)
         return [
             "stopped every process, unmounted, deleted bridge, firewall tables and state",
             f"sysctls put back: {', '.join(restored) or 'none had changed'}",
-            f"{self._cache.root} keeps programs and images, for a start within two minutes; rm -rf it to be rid of them",
+            f"{self._cache.root} keeps programs and images for the next start; rm -rf it to be rid of them",
             *([f"Debian packages installed by us that stay: {' '.join(packages)}"] if packages else []),
         ]
 
@@ -102,7 +104,7 @@ class LocalCluster:
             for image in IMAGES:
                 name = f"{image.name} image"
                 with self._progress.step(name):
-                    built = self._builder.build(image, lambda line, name=name: self._progress.detail(name, line))
+                    built = self._builder.build(image, partial(self._progress.detail, name))
                 mib = [size / (1 << 20) for size in self._builder.layer_bytes(image)]
                 layers = " + ".join(f"{size:.1f}" for size in mib)
                 verb = "built" if built else "unchanged"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.shell import run
 
 # What pip and uv read and an image build can use; options that name local folders would be wrong in there.
@@ -54,7 +54,7 @@ def pip_file() -> dict[str, str]:
     """Return the index settings of pip's configuration files under the names of their environment variables."""
     try:
         return parse_pip_config(run([sys.executable, "-m", "pip", "config", "list"]))
-    except Failure:
+    except ClusterError:
         return {}  # no pip on this machine, so no settings of it
 
 

@@ -5,7 +5,7 @@ import ipaddress
 import json
 from pathlib import Path
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.paths import BRIDGE, NODE_ADDRESS, POD_NETWORK
 from tests.cluster.shell import run, succeeds
 
@@ -66,12 +66,12 @@ def make_bridge() -> None:
 
 
 def refuse_taken_network() -> None:
-    """Raise Failure when an interface of the machine already has an address in the Pods' network."""
+    """Raise ClusterError when an interface of the machine already has an address in the Pods' network."""
     wanted = ipaddress.ip_network(POD_NETWORK)
     for link in json.loads(run(["ip", "-json", "address", "show"])):
         for address in link.get("addr_info", []):
             if ipaddress.ip_address(address["local"]) in wanted:
-                raise Failure(
+                raise ClusterError(
                     f"{link['ifname']} already has the address {address['local']} in {POD_NETWORK}",
                     "another cluster seems to run here: use it with CLUSTER=current, or stop it first",
                 )

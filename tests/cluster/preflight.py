@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.leftovers import running
 from tests.cluster.paths import Cache
 from tests.cluster.shell import run, succeeds
@@ -27,39 +27,42 @@ PROGRAMS = {
 
 
 def check(cache: Cache) -> None:
-    """Raise Failure for the first thing that is missing and that we cannot or may not bring ourselves."""
+    """Raise ClusterError for the first thing that is missing and that we cannot or may not bring ourselves."""
     require_debian(Path("/etc/os-release").read_text(), platform.machine())
     require_root(os.geteuid())
     require_disk(cache)
     require_no_other_kubelet(cache)
     if not succeeds(["python3", "-c", "import ensurepip, venv"]):
-        raise Failure("Python's venv module is missing", "apt-get install python3-venv")
+        raise ClusterError("Python's venv module is missing", "apt-get install python3-venv")
 
 
 def require_debian(release: str, machine: str) -> None:
-    """Raise Failure unless this is Debian 12 on x86-64, the one system without Docker that was tried."""
+    """Raise ClusterError unless this is Debian 12 on x86-64, the one system without Docker that was tried."""
     fields = dict(line.split("=", 1) for line in release.splitlines() if "=" in line)
     name = fields.get("ID", "").strip('"'), fields.get("VERSION_ID", "").strip('"')
     if name != ("debian", "12") or machine != "x86_64":
-        raise Failure(
+        raise ClusterError(
             f"without Docker, a cluster is built on Debian 12 (x86-64) only; this is {' '.join(name)} on {machine}",
             "install a Docker engine and kind, or use your kubeconfig's cluster: CLUSTER=current make demo",
         )
 
 
 def require_root(user: int) -> None:
-    """Raise Failure for anyone else: network, mounts and containers are made."""
+    """Raise ClusterError for anyone else: network, mounts and containers are made."""
     if user != 0:
-        raise Failure("root is needed to make networks, mounts and containers", "sudo -E make demo")
+        raise ClusterError(
+            "root is needed to make networks, mounts and containers",
+            "run the same command as root, for example with sudo -E",
+        )
 
 
 def require_disk(cache: Cache) -> None:
-    """Raise Failure when the disk of the cache folder has too little space."""
+    """Raise ClusterError when the disk of the cache folder has too little space."""
     cold = not (cache.images / "runner.inputs").exists()
     place = next(folder for folder in (cache.root, *cache.root.parents) if folder.exists())
     message = disk_objection(shutil.disk_usage(place).free, COLD_BYTES if cold else WARM_BYTES, cache.root)
     if message:
-        raise Failure(message, "free some, or name another folder: WATTMARK_CACHE=/large/disk/wattmark make demo")
+        raise ClusterError(message, "free some, or name another folder: WATTMARK_CACHE=/large/disk/wattmark make demo")
 
 
 def disk_objection(free: int, wanted: int, folder: Path) -> str | None:
@@ -70,7 +73,7 @@ def disk_objection(free: int, wanted: int, folder: Path) -> str | None:
 
 
 def require_no_other_kubelet(cache: Cache) -> None:
-    """Raise Failure when a kubelet that is not ours runs: the two would share cgroups and ports."""
+    """Raise ClusterError when a kubelet that is not ours runs: the two would share cgroups and ports."""
     names = {"kubelet", "k3s", "k0s"}
     ours = {identity.pid for identity in running(cache, {"kubelet"})}
     for process in Path("/proc").glob("[0-9]*"):
@@ -79,7 +82,7 @@ def require_no_other_kubelet(cache: Cache) -> None:
         except OSError:
             continue
         if name in names and int(process.name) not in ours:
-            raise Failure(
+            raise ClusterError(
                 f"{name} (process {process.name}) already runs on this machine",
                 "use its cluster: CLUSTER=current make demo",
             )

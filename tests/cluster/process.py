@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 
 HANG_SECONDS = 15.0  # a program that ran already and does not answer for so long is replaced
 STOP_SECONDS = 10.0  # etcd and containerd end within one second of SIGTERM; after this they are killed
@@ -98,13 +98,13 @@ class Processes:
     def ensure(self, program: Program, ready: Callable[[], bool], seconds: float) -> bool:
         """Start the program unless it runs as asked, wait until it is ready, and say whether it was started.
 
-        One that runs but does not answer is started anew. Raises Failure with the end of the log when it ends early
+        One that runs but does not answer is started anew. Raises ClusterError with the end of the log when it ends early
         or is not ready in time.
         """
         command = self._records / f"{program.name}.json"
         wanted = json.dumps(asdict(program), sort_keys=True)
         if self.running(program.name) and command.exists() and command.read_text() == wanted:
-            with contextlib.suppress(Failure):
+            with contextlib.suppress(ClusterError):
                 self._wait(program.name, ready, HANG_SECONDS)
                 return False
         self.stop(program.name)
@@ -138,16 +138,16 @@ class Processes:
         deadline = time.monotonic() + 10
         while self.identity(program.name) is None:
             if time.monotonic() > deadline:
-                raise Failure(f"{program.name} did not start", f"see {self.log(program.name)}")
+                raise ClusterError(f"{program.name} did not start", f"see {self.log(program.name)}")
             time.sleep(0.01)
 
     def _wait(self, name: str, ready: Callable[[], bool], seconds: float) -> None:
         deadline = time.monotonic() + seconds
         while not ready():
             if not self.running(name):
-                raise Failure(f"{name} ended right after its start", self._last_words(name))
+                raise ClusterError(f"{name} ended right after its start", self._last_words(name))
             if time.monotonic() > deadline:
-                raise Failure(f"{name} was not ready within {seconds:.0f} s", self._last_words(name))
+                raise ClusterError(f"{name} was not ready within {seconds:.0f} s", self._last_words(name))
             time.sleep(0.1)
 
     def _last_words(self, name: str) -> str:

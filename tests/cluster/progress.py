@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from shutil import get_terminal_size
 
 LIVE_SECONDS = 0.5
-PIPED_SECONDS = 10.0
+PIPED_SECONDS = 5.0
 
 
 class Progress:

@@ -1,11 +1,12 @@
 """Short-lived commands: run, keep what they say, fail with their own words."""
 
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 
 LAST_LINES = 15  # of a failed command's output, shown in the message
 
@@ -22,7 +23,7 @@ def run(
     """Run a command to its end and return its standard output; with `log`, all output goes to that file instead.
 
     With `watch` as well, the log's newest line is passed on about once a second.
-    Raises Failure with the last lines of its output when it exits non-zero.
+    Raises ClusterError with the last lines of its output when it exits non-zero.
     """
     environment = None if env is None else {**os.environ, **env}
     if log is None:
@@ -32,7 +33,7 @@ def run(
         code = _run_logged(argv, environment, cwd, log, watch or (lambda _: None))
         output, said = "", log.read_text(errors="replace") + f"\nwhole log: {log}"
     if code:
-        raise Failure(f"{Path(argv[0]).name} failed with exit code {code}", last_lines(said))
+        raise ClusterError(f"{Path(argv[0]).name} failed with exit code {code}", last_lines(said))
     return output
 
 
@@ -40,6 +41,8 @@ def _run_logged(
     argv: Sequence[str], env: Mapping[str, str] | None, cwd: Path | None, log: Path, watch: Callable[[str], None]
 ) -> int:
     log.parent.mkdir(parents=True, exist_ok=True)
+    if shutil.which("setpriv"):
+        argv = ["setpriv", "--pdeathsig", "TERM", *argv]  # killed with -9, we leave no compiler behind
     with (
         log.open("wb") as sink,
         subprocess.Popen(argv, env=env, cwd=cwd, stdin=subprocess.DEVNULL, stdout=sink, stderr=sink) as child,

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from tests.cluster.failure import Failure
+from tests.cluster.failure import ClusterError
 from tests.cluster.shell import succeeds
 
 CURRENT, KIND, BUILT = "current", "kind", "built"
@@ -52,9 +52,9 @@ def choose(environment: Mapping[str, str], *, docker: bool, kind: bool) -> str:
     """Return which cluster to use: what CLUSTER says, else kind where it can run, else the built one."""
     wanted = environment.get("CLUSTER", "")
     if wanted and wanted not in CHOICES:
-        raise Failure(f"CLUSTER={wanted} is unknown", f"use one of: {', '.join(CHOICES)}; or leave it out")
+        raise ClusterError(f"CLUSTER={wanted} is unknown", f"use one of: {', '.join(CHOICES)}; or leave it out")
     if wanted == KIND and not (docker and kind):
-        raise Failure("CLUSTER=kind needs a running Docker engine and the kind program", "start or install them")
+        raise ClusterError("CLUSTER=kind needs a running Docker engine and the kind program", "start or install them")
     return wanted or (KIND if docker and kind else BUILT)
 
 

@@ -86,7 +86,9 @@ def linker_flags(module: str) -> str:
 
 def required_version(module: str, dependency: str) -> str:
     """Return the version that a wrapper's go.mod requires of a dependency."""
-    found = re.search(rf"^\s*{re.escape(dependency)} (v\S+)", (GO_MODULES / module / "go.mod").read_text(), re.MULTILINE)
+    found = re.search(
+        rf"^\s*{re.escape(dependency)} (v\S+)", (GO_MODULES / module / "go.mod").read_text(), re.MULTILINE
+    )
     if found is None:
         raise ValueError(f"{module}/go.mod requires no {dependency}")
     return found[1]
@@ -118,9 +120,14 @@ def go_line(text: str) -> tuple[int, ...]:
 
 def go_version(program: str) -> tuple[int, ...]:
     """Return a Go's own version; () when it does not run."""
-    said = subprocess.run([program, "env", "GOVERSION"], capture_output=True, text=True, check=False, env={
-        **os.environ, "GOTOOLCHAIN": "local"
-    }, cwd="/")
+    said = subprocess.run(
+        [program, "env", "GOVERSION"],
+        capture_output=True,
+        text=True,
+        check=False,
+        env={**os.environ, "GOTOOLCHAIN": "local"},
+        cwd="/",
+    )
     return parse_version(said.stdout.strip().removeprefix("go")) if said.returncode == 0 else ()
 
 
