@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
-from tests.cluster.commands import make
+from tests.cluster.commands import make, parser
 from tests.cluster.install import NAMESPACE, RELEASE, install_chart
 from tests.cluster.paths import cache
 from tests.cluster.progress import Progress
@@ -56,7 +56,7 @@ class Tool:
 @pytest.fixture(scope="session")
 def access() -> Access:
     """The cluster that `make demo` uses, or the one that KUBECONFIG names with the images of the former."""
-    found = make(cache(), Progress()).access()
+    found = make(parser().parse_args(["env"]), cache(), Progress()).access()
     named = os.environ.get("KUBECONFIG")
     return replace(found, kubeconfig=Path(named)) if named else found
 

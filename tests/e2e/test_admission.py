@@ -119,7 +119,7 @@ PATCHES = [
         "editor", "benchmarkjob/held", FIGURES, "status", "benchmarkjobs/status", id="edit does not hold the status"
     ),
     pytest.param(OPERATOR_USER, "benchmarkjob/held", FIGURES, "status", None, id="the operator writes figures"),
-    pytest.param(OPERATOR_USER, "benchmarkjob/held", RESUME, "", "cannot patch", id="the operator writes no spec"),
+    pytest.param(OPERATOR_USER, "benchmarkjob/held", RESUME, "", "is forbidden", id="the operator writes no spec"),
     pytest.param("editor", "job/plain", MARKED, "", MARKED_JOB, id="our label cannot be added to a Job later"),
     pytest.param("editor", "job/plain", MARKED_TEMPLATE, "", MARKED_JOB, id="nor to the Pods of a suspended Job"),
     pytest.param("editor", "job/plain", OTHER, "", None, id="other labels can"),
