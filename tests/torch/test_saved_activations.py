@@ -1,10 +1,9 @@
 """The closed form of what a forward pass saves for the backward pass, against what autograd really keeps."""
 
-import copy
-import logging
 from typing import Any
 
 import pytest
+from tests.torch.small_models import MODELS, SIDE, attention_of, built
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.api.order import Resolved, ResolvedInput
@@ -13,46 +12,8 @@ from wattmark.estimate import Question, Unknown, phases
 from wattmark.models import Architecture, Modality, architecture, head_for
 
 torch = pytest.importorskip("torch")
-transformers = pytest.importorskip("transformers")
-logging.getLogger("transformers").setLevel(logging.ERROR)
 
-IMPLEMENTATIONS = {Attention.EAGER: "eager", Attention.AUTO: None}
-BATCH, TOKENS, SIDE = 4, 96, 64
-SIZES = {
-    "num_hidden_layers": 4,
-    "hidden_size": 128,
-    "num_attention_heads": 4,
-    "intermediate_size": 384,
-    "vocab_size": 64,
-}
-NO_DROPOUT = {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0}
-T5 = {"num_layers": 3, "d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, "vocab_size": 64,
-      "decoder_start_token_id": 0, "pad_token_id": 0}  # fmt: skip
-
-MODELS: dict[str, dict[str, Any]] = {
-    "an encoder": {"model_type": "bert", **SIZES, **NO_DROPOUT},
-    "an encoder with dropout": {"model_type": "bert", **SIZES, "attention_probs_dropout_prob": 0.0},
-    "GPT-2": {
-        "model_type": "gpt2", "n_layer": 4, "n_embd": 128, "n_head": 4, "vocab_size": 64,
-        "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,
-    },
-    "Llama with grouped heads": {"model_type": "llama", **SIZES, "num_key_value_heads": 2},
-    "Qwen 3": {"model_type": "qwen3", **SIZES, "num_key_value_heads": 2, "head_dim": 32},
-    "an encoder with eager attention": {"model_type": "bert", **SIZES},
-    "Llama with eager attention": {"model_type": "llama", **SIZES, "num_key_value_heads": 2},
-    "T5": {"model_type": "t5", **T5},
-    "T5 with gates": {"model_type": "t5", **T5, "feed_forward_proj": "gated-gelu"},
-    "a vision transformer": {
-        "model_type": "vit", "num_hidden_layers": 4, "hidden_size": 128, "num_attention_heads": 4,
-        "intermediate_size": 384, "image_size": SIDE, "patch_size": 8,
-    },
-    "a residual network": {
-        "model_type": "resnet", "depths": [2, 2, 2, 2], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 32,
-    },
-    "a basic residual network": {
-        "model_type": "resnet", "depths": [2, 2], "hidden_sizes": [32, 64], "embedding_size": 32, "layer_type": "basic",
-    },
-}  # fmt: skip
+BATCH, TOKENS = 4, 96
 
 
 def question(read: Architecture, precision: Precision, attention: Attention) -> Question:
@@ -80,11 +41,8 @@ def predicted(asked: Question) -> int:
 
 def really_saved(config: dict[str, Any], read: Architecture, precision: Precision, attention: Attention) -> int:
     """Bytes of the unique storages that autograd packs, parameters apart."""
-    options = copy.deepcopy(config)
-    own = transformers.AutoConfig.for_model(options.pop("model_type"), **options)
-    auto = getattr(transformers, head_for(read, WorkloadType.TRAINING).value)
     dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
-    model = auto.from_config(own, dtype=dtype, attn_implementation=IMPLEMENTATIONS[attention]).train()
+    model = built(config, head_for(read, WorkloadType.TRAINING), attention, dtype).train()
     parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, Any] = {}
 
@@ -117,7 +75,7 @@ def really_saved(config: dict[str, Any], read: Architecture, precision: Precisio
 def test_the_closed_form_is_what_autograd_keeps(name: str, precision: Precision) -> None:
     read = architecture(MODELS[name])
     assert isinstance(read, Architecture), read
-    attention = Attention.EAGER if "eager" in name or "T5" in name else Attention.AUTO
+    attention = attention_of(name)
     measured = really_saved(MODELS[name], read, precision, attention)
     likely = predicted(question(read, precision, attention))
     print(f"{name:26} {precision.value:11} measured {measured:>11} predicted {likely:>11} {likely / measured - 1:+.1%}")

@@ -1,45 +1,69 @@
-"""Activations of a convolutional network, by summing over its plan."""
+"""Activations of a convolutional network, by walking its plan."""
 
+from collections.abc import Iterator
+
+from wattmark.estimate.formats import Formats
 from wattmark.models import Architecture, Convolution
 
 STEM_POOLING = 4  # sides are halved by the first convolution and by the pooling behind it
+Pixels = tuple[int, int]
 
 
-def _area(height_pixels: int, width_pixels: int, downscale: int) -> int:
-    return -(-height_pixels // downscale) * -(-width_pixels // downscale)
+def _area(pixels: Pixels, downscale: int) -> int:
+    return -(-pixels[0] // downscale) * -(-pixels[1] // downscale)
 
 
-def saved(architecture: Architecture, height_pixels: int, width_pixels: int, size: int) -> int:
-    """Bytes of one image kept for the backward pass.
-
-    Every convolution's output (its normalization reads it), every activation's output (the next convolution reads
-    it), and what the pooling behind the stem gives, with its 8-byte indices. `size` is bytes per element.
-    """
-    kept = 0
-    for step in architecture.convolutions:
-        outputs = 2 if step.activated or step.joins else 1
-        kept += outputs * step.channels_out * _area(height_pixels, width_pixels, step.downscale) * size
-    stem = architecture.convolutions[0]
-    image = stem.channels_in * height_pixels * width_pixels * size
-    return kept + image + stem.channels_out * _area(height_pixels, width_pixels, STEM_POOLING) * (size + 8)
-
-
-def held(architecture: Architecture, height_pixels: int, width_pixels: int, size: int) -> int:
-    """Bytes of one image held at the widest moment of a forward pass.
-
-    At a convolution: its input and output, the normalized output or the residual that waits for it. `size` is bytes
-    per element.
-    """
-
-    def moment(step: Convolution, before: int) -> int:
-        arriving = step.channels_in * _area(height_pixels, width_pixels, before)
-        leaving = step.channels_out * _area(height_pixels, width_pixels, step.downscale)
-        return max(arriving, leaving) + arriving + leaving
-
+def _placed(architecture: Architecture) -> Iterator[tuple[Convolution, int]]:
+    """Every convolution with the downscale of what it reads."""
     before = 1
-    widest = 0
     for step in architecture.convolutions:
-        widest = max(widest, moment(step, before))
+        yield step, before
         if step.activated or step.joins:  # a shortcut stands beside the layer, not before its next convolution
             before = max(step.downscale, STEM_POOLING)
+
+
+def _kept(step: Convolution, pixels: Pixels) -> int:
+    """Elements kept of one step: its output, which the normalization reads, and the activation's, read by the next."""
+    return (2 if step.activated or step.joins else 1) * step.channels_out * _area(pixels, step.downscale)
+
+
+def saved(architecture: Architecture, pixels: Pixels, size: int) -> int:
+    """Bytes of one image kept for the backward pass; `size` is bytes per element.
+
+    What every step keeps, the image itself, and what the pooling behind the stem gives, with its 8-byte indices.
+    """
+    stem = architecture.convolutions[0]
+    kept = sum(_kept(step, pixels) for step in architecture.convolutions)
+    image = stem.channels_in * _area(pixels, 1)
+    return (kept + image) * size + stem.channels_out * _area(pixels, STEM_POOLING) * (size + 8)
+
+
+def held(architecture: Architecture, pixels: Pixels, size: int) -> int:
+    """Bytes of one image held at the widest moment of a forward pass; `size` is bytes per element.
+
+    At a convolution: its input and output, the normalized output or the residual that waits for it.
+    """
+    widest = 0
+    for step, before in _placed(architecture):
+        arriving = step.channels_in * _area(pixels, before)
+        leaving = step.channels_out * _area(pixels, step.downscale)
+        widest = max(widest, max(arriving, leaving) + arriving + leaving)
     return widest * size
+
+
+def fullest_backward(architecture: Architecture, pixels: Pixels, formats: Formats, batch: int) -> tuple[int, int]:
+    """Bytes of activations and of parameters' gradients where their sum is highest on the way back.
+
+    The late stages hold most of the parameters and little of the activations, so the peak lies behind them: the
+    gradients of the steps that are done, what the steps before them keep, and the gradients at the step itself.
+    """
+    remaining = batch * saved(architecture, pixels, formats.compute)
+    gradients = (architecture.hidden + 1) * (architecture.labels or 0) * formats.weight
+    best = remaining, gradients
+    for step, before in reversed(tuple(_placed(architecture))):
+        gradients += step.channels_out * (step.channels_in * step.kernel**2 + 2) * formats.weight
+        moving = step.channels_in * _area(pixels, before) + step.channels_out * _area(pixels, step.downscale)
+        here = remaining + batch * moving * formats.compute, gradients
+        best = max(best, here, key=sum)
+        remaining -= batch * _kept(step, pixels) * formats.compute
+    return best

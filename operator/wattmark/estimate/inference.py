@@ -21,14 +21,15 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
     loaded = PhaseParts(Phase.LOAD, (weights,))
     if question.architecture.vocab is None or question.architecture.family is Family.ENCODER:
         return loaded, PhaseParts(Phase.FORWARD, (weights, _temporaries(question)))
-    prefill = PhaseParts(Phase.PREFILL, (weights, _cache(question, steps=0), _temporaries(question), _logits(question)))
+    cache = _cache(question, steps=0)
+    # Logits come when the layers' temporaries are gone: two moments of one phase.
+    layers = PhaseParts(Phase.PREFILL, (weights, cache, _temporaries(question)))
+    logits = PhaseParts(Phase.PREFILL, (weights, cache, _hidden(question), _logits(question)))
     if not question.output_tokens:
-        return loaded, prefill
-    decode = PhaseParts(
-        Phase.DECODE,
-        (weights, _cache(question, question.output_tokens), _decode_temporaries(question), _logits(question)),
-    )
-    return loaded, prefill, decode
+        return loaded, layers, logits
+    grown = _cache(question, question.output_tokens)
+    decode = PhaseParts(Phase.DECODE, (weights, grown, _decode_temporaries(question), _logits(question)))
+    return loaded, layers, logits, decode
 
 
 def weights_part(question: Question) -> Part:
@@ -45,7 +46,7 @@ def weights_part(question: Question) -> Part:
 def _temporaries(question: Question) -> Part:
     size, batch = question.formats.compute, question.batch
     if question.architecture.convolutions:
-        likely = batch * convolution.held(question.architecture, *question.pixels, size)
+        likely = batch * convolution.held(question.architecture, question.pixels, size)
         return Part(
             ComponentName.ACTIVATIONS,
             spread(likely, *CONVOLUTIONS, SMALL_TENSORS),
@@ -54,13 +55,21 @@ def _temporaries(question: Question) -> Part:
     likely = 0
     for stack, run in question.passes():
         kept = batch * run.memory * question.architecture.hidden * size
-        likely = max(likely, kept + batch * transformer.held(stack, run, question.formats))
+        once = transformer.held_once(stack, run, question.formats)
+        likely = max(likely, kept + once + batch * transformer.held(stack, run, question.formats))
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),
         "batch x tokens x (widths of the feed-forward part + 4 hidden) x B of one layer; "
-        "eager attention: + batch x heads x tokens^2 x (2 B + 4)",
+        "eager attention: + batch x heads x tokens^2 x 2 B and, if raised, 4",
     )
+
+
+def _hidden(question: Question) -> Part:
+    """What is left of the layers when logits are computed: the last hidden states of each side."""
+    tokens = sum(run.tokens for _, run in question.passes())
+    size = question.batch * tokens * question.architecture.hidden * question.formats.stream
+    return Part(ComponentName.ACTIVATIONS, spread(size, 1, 2, SMALL_TENSORS), "batch x tokens x hidden x B")
 
 
 def _decode_temporaries(question: Question) -> Part:
@@ -73,7 +82,8 @@ def _decode_temporaries(question: Question) -> Part:
     memory = question.input_tokens if decoder.cross_attention else 0
     encoded = batch * memory * question.architecture.hidden * size
     step = Pass(1, keys, memory, question.eager(decoder))
-    likely = grown + encoded + batch * transformer.held(decoder, step, question.formats)
+    once = transformer.held_once(decoder, step, question.formats)
+    likely = grown + encoded + once + batch * transformer.held(decoder, step, question.formats)
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),

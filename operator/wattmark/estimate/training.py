@@ -12,53 +12,54 @@ from wattmark.estimate.question import Question
 from wattmark.models import Family, Norm
 
 SAVED = (0.85, 1.2)
+UNFUSED = (0.85, 1.7)  # a CPU's unfused attention computes 16-bit scores in fp32, which the form does not follow
 CONVOLUTIONS = (0.7, 1.5)
 SMALL_TENSORS = 64 * MIB  # masks, indices, embeddings' temporaries, what the libraries keep between kernels
 
 
 @dataclass(frozen=True, slots=True)
-class _Saved:
-    """Bytes that the forward pass saves, those of one layer's backward pass, and how sure the form is."""
+class _Moments:
+    """Bytes of activations in a training step, and how sure their form is.
 
-    size: int
-    layer: int
-    backward: int
+    `forward` is what the forward pass has saved at its end; `early` what is there at the fullest moment while most of
+    that is still there, when `gradients` bytes of parameters' gradients are; `late` what is left at the very end of the
+    backward pass, when all gradients are.
+    """
+
+    forward: int
+    early: int
+    gradients: int
+    late: int
     bounds: tuple[float, float]
     formula: str
+
+    def part(self, size: int) -> Part:
+        """A size as the activations of a phase."""
+        return Part(ComponentName.ACTIVATIONS, spread(size, *self.bounds, SMALL_TENSORS), self.formula)
 
 
 def phases(question: Question) -> tuple[PhaseParts, ...]:
     """Every phase of a training step with what the allocator holds at its fullest; workspaces apart."""
     weights, states, copies = weights_part(question), _states(question), _copies(question)
-    saved = _saved_convolutions(question) if question.architecture.convolutions else _saved_layers(question)
-    low, high = saved.bounds
-    formats, count = question.formats, question.count
-    gradients = count.total * formats.weight
-    vocab = question.architecture.vocab or 0
-    projection = vocab * question.architecture.hidden * formats.weight
-    generates = question.architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
-    early = projection if generates else 0
-    # A tied embedding's gradient comes in two halves, the output's first, and the sum needs both.
-    late = projection if question.architecture.tied else 0
-    held = Part(ComponentName.ACTIVATIONS, spread(saved.size, low, high, SMALL_TENSORS), saved.formula)
-    starting = Part(
-        ComponentName.ACTIVATIONS,
-        spread(saved.size + (0 if generates else saved.backward), low, high, SMALL_TENSORS),
-        saved.formula,
+    moments = _convolutions(question) if question.architecture.convolutions else _layers(question)
+    every = _gradients(question, question.count.total * question.formats.weight)
+    forward = (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False))
+    early = (
+        weights,
+        states,
+        copies,
+        moments.part(moments.early),
+        _logits(question, backward=True),
+        _gradients(question, moments.gradients),
     )
-    ending = Part(
-        ComponentName.ACTIVATIONS, spread(saved.layer + saved.backward + late, low, high, SMALL_TENSORS), saved.formula
+    late = (weights, states, moments.part(moments.late), every)
+    return (
+        PhaseParts(Phase.LOAD, (weights,)),
+        PhaseParts(Phase.FORWARD, forward),
+        PhaseParts(Phase.BACKWARD, early),
+        PhaseParts(Phase.BACKWARD, late),
+        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, _step_temporaries(question))),
     )
-    forward = PhaseParts(Phase.FORWARD, (weights, states, copies, held, _logits(question, backward=False)))
-    begin = PhaseParts(
-        Phase.BACKWARD,
-        (weights, states, copies, starting, _logits(question, backward=True), _gradients(question, early)),
-    )
-    end = PhaseParts(Phase.BACKWARD, (weights, states, ending, _gradients(question, gradients)))
-    step = PhaseParts(
-        Phase.OPTIMIZER_STEP, (weights, states, _gradients(question, gradients), _step_temporaries(question))
-    )
-    return PhaseParts(Phase.LOAD, (weights,)), forward, max(begin, end, key=lambda p: p.allocated.likely), step
 
 
 def _states(question: Question) -> Part:
@@ -109,32 +110,42 @@ def _step_temporaries(question: Question) -> Part:
     )
 
 
-def _saved_layers(question: Question) -> _Saved:
-    formats, batch, hidden = question.formats, question.batch, question.architecture.hidden
+def _layers(question: Question) -> _Moments:
+    formats, batch, architecture = question.formats, question.batch, question.architecture
     size = layer = backward = 0
+    unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes())
     for stack, run in question.passes():
         one = batch * transformer.saved(stack, run, formats)
-        final = 0 if stack.norm is Norm.LAYER and question.architecture.family is Family.ENCODER else 1
+        final = 0 if stack.norm is Norm.LAYER and architecture.family is Family.ENCODER else 1
         mask = transformer.mask_bytes(run, formats) if stack.hidden_dropout else 0
-        edges = batch * run.tokens * hidden * ((2 + final) * formats.stream + mask)
+        edges = batch * run.tokens * architecture.hidden * ((2 + final) * formats.stream + mask)
         size += stack.layers * one + transformer.shared(stack, run, formats) + edges
         layer = max(layer, one)
         backward = max(backward, batch * transformer.backward_temporaries(stack, run, formats))
-    return _Saved(
-        size, layer, backward, SAVED, "layers x batch x tokens x what a layer saves (arXiv 2205.05198, per activation)"
+    projection = (architecture.vocab or 0) * architecture.hidden * formats.weight
+    generates = architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
+    return _Moments(
+        forward=size,
+        # With a vocabulary to project on, the gradients of logits are what the first moment of the way back holds.
+        early=size if generates else size + backward,
+        gradients=projection if generates else 0,
+        # A tied embedding's gradient comes in two halves, the output's first, and the sum needs both.
+        late=layer + backward + (projection if architecture.tied else 0),
+        bounds=UNFUSED if unfused else SAVED,
+        formula="layers x batch x tokens x what a layer saves (arXiv 2205.05198, extended by activation and norm)",
     )
 
 
-def _saved_convolutions(question: Question) -> _Saved:
-    size, batch = question.formats.compute, question.batch
-    saved = batch * convolution.saved(question.architecture, *question.pixels, size)
-    held = batch * convolution.held(question.architecture, *question.pixels, size)
-    return _Saved(
-        saved,
-        held,
-        held,
-        CONVOLUTIONS,
-        "batch x (outputs of convolutions and activations) x B, from the plan of layers",
+def _convolutions(question: Question) -> _Moments:
+    architecture, formats, batch = question.architecture, question.formats, question.batch
+    early, gradients = convolution.fullest_backward(architecture, question.pixels, formats, batch)
+    return _Moments(
+        forward=batch * convolution.saved(architecture, question.pixels, formats.compute),
+        early=early,
+        gradients=gradients,
+        late=batch * convolution.held(architecture, question.pixels, formats.compute),
+        bounds=CONVOLUTIONS,
+        formula="batch x (outputs of convolutions and activations) x B, from the plan of layers",
     )
 
 

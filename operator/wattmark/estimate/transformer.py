@@ -40,21 +40,33 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes of temporaries that one layer holds at its widest moment without a backward pass, per sample.
 
     Feed-forward: four hidden buffers (residual, normalized, attention's and its own result) and the widths at the
-    activation. Attention: three hidden buffers, query, key, value, their rotated versions and the result; eager
-    attention adds scores in the compute format twice and once in fp32.
+    activation. Fused attention: three hidden buffers, query, key, value, their rotated versions and the result. Eager
+    attention: residual and normalized, query, key and value, and the scores before and after softmax, which some
+    models raise to fp32 in between.
     """
     size = formats.compute
     widths = max(HELD_WIDTHS[stack.activation], 3 if stack.gated else 0)
     copies = max(1, stack.experts_per_token)
     forward = run.tokens * (4 * stack.hidden * formats.stream + copies * widths * stack.intermediate * size)
-    attention = run.tokens * (3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * size)
-    if run.eager:
-        attention += stack.heads * run.tokens * max(run.keys, run.memory) * (2 * size + 4)
-        attention += 2 * run.keys * (stack.query_width - stack.kv_width) * size
-    if stack.position_bias:
-        # The bias of the whole stack, its contiguous copy for this layer, and the buckets it was looked up by.
-        attention += stack.heads * run.tokens * max(run.keys, run.memory) * 2 * size + 3 * 8 * run.tokens * run.keys
+    if not run.eager:
+        attention = run.tokens * (
+            3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * size
+        )
+        return max(forward, attention)
+    keys = max(run.keys, run.memory)
+    attention = run.tokens * (2 * stack.hidden * formats.stream + (stack.query_width + 2 * stack.kv_width) * size)
+    if stack.kv_heads < stack.heads:
+        attention += 2 * keys * stack.query_width * size  # keys and values, repeated for every head of their group
+    raised = 4 if stack.fp32_softmax and size < 4 else 0
+    attention += stack.heads * run.tokens * keys * (2 * size + raised)
     return max(forward, attention)
+
+
+def held_once(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of temporaries that do not grow with the batch: the position bias, and its copy for the layer that runs."""
+    if not stack.position_bias:
+        return 0
+    return 2 * stack.heads * run.tokens * max(run.keys, run.memory) * formats.compute
 
 
 def saved(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -81,7 +93,7 @@ def shared(stack: Stack, run: Pass, formats: Formats) -> int:
 def backward_temporaries(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes of gradients of activations alive at once in a layer's backward pass, per sample."""
     gates = 2 if stack.gated else 1
-    widths = 2 * gates * max(1, stack.experts_per_token) * stack.intermediate
+    widths = gates * max(1, stack.experts_per_token) * stack.intermediate
     size = run.tokens * (widths * formats.compute + 2 * stack.hidden * formats.stream)
     if run.eager:
         size = max(size, stack.heads * run.tokens * max(run.keys, run.memory) * (4 + formats.compute))
