@@ -98,8 +98,8 @@ class Processes:
     def ensure(self, program: Program, ready: Callable[[], bool], seconds: float) -> bool:
         """Start the program unless it runs as asked, wait until it is ready, and say whether it was started.
 
-        One that runs but does not answer is started anew. Raises ClusterError with the end of the log when it ends early
-        or is not ready in time.
+        One that runs but does not answer is started anew. Raises ClusterError with the end of the log when it ends
+        early or is not ready in time.
         """
         command = self._records / f"{program.name}.json"
         wanted = json.dumps(asdict(program), sort_keys=True)
