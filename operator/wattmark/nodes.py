@@ -188,10 +188,11 @@ class _Alike(NamedTuple):
 
     @property
     def name(self) -> str:
-        """Product, memory and number of GPUs."""
+        """Product, memory and number of GPUs; simulated nodes are called so wherever their type shows."""
         offer = self.offer
+        prefix = "simulated-" if self.simulated else ""
         memory = "unknown" if offer.memory_bytes is None else f"{offer.memory_bytes / (1 << 30):.0f}GiB"
-        return f"{offer.product or 'unlabelled'}-{memory}-x{offer.count}{'-shared' if offer.shared else ''}"
+        return f"{prefix}{offer.product or 'unlabelled'}-{memory}-x{offer.count}{'-shared' if offer.shared else ''}"
 
     @property
     def details(self) -> tuple[str, ...]:
@@ -202,7 +203,6 @@ class _Alike(NamedTuple):
             "" if offer.capability is None else f"cc{offer.capability[0]}.{offer.capability[1]}",
             f"driver{offer.driver}" if offer.driver else "",
             self.arch,
-            "simulated" if self.simulated else "",
             "" if offer.memory_bytes is None else f"{offer.memory_bytes // MIB}MiB",
         )
 

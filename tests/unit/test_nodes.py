@@ -149,7 +149,7 @@ def test_alike_nodes_are_one_type_and_others_are_told_apart() -> None:
         "NVIDIA-A100-SXM4-80GB-80GiB-x8-driver580": ["a", "b"],
         "NVIDIA-A100-SXM4-80GB-80GiB-x8-driver535": ["c"],
         "NVIDIA-A100-SXM4-80GB-80GiB-x7": ["d"],
-        "NVIDIA-A100-SXM4-80GB-80GiB-x8-driver580-simulated": ["e"],
+        "simulated-NVIDIA-A100-SXM4-80GB-80GiB-x8": ["e"],
     }
 
 

@@ -78,8 +78,10 @@ class Need(Model):
     allocated_bytes: BytesEstimate = Field(
         description="Live tensors at the peak, per device. Compare memory.allocatedPeakBytes."
     )
-    reserved_bytes: BytesEstimate = Field(
-        description="Held by PyTorch's allocator at the peak, per device. Compare memory.reservedPeakBytes."
+    reserved_bytes: BytesEstimate | None = Field(
+        None,
+        description="Held by PyTorch's caching allocator at the peak, per device; absent on CPU. Compare "
+        "memory.reservedPeakBytes.",
     )
     process_bytes: BytesEstimate | None = Field(
         None, description="Reserved plus CUDA context, per device; absent on CPU."

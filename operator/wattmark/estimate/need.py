@@ -42,7 +42,6 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
         return Need(
             peak_phase=peak.phase,
             allocated_bytes=_estimate(fullest),
-            reserved_bytes=_estimate(fullest),
             host_bytes=_estimate(_host_of_cpu_run(fullest)),
             components=_components(peak.parts),
         )
