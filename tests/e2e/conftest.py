@@ -1,6 +1,7 @@
 """What end-to-end tests share: the cluster's tools, and namespaces of their own."""
 
 import os
+import platform
 import secrets
 import subprocess
 from collections.abc import Iterator
@@ -9,10 +10,15 @@ from pathlib import Path
 
 import pytest
 from tests.cluster.commands import make, parser
-from tests.cluster.install import NAMESPACE, RELEASE, install_chart
+from tests.cluster.failure import ClusterError
+from tests.cluster.install import NAMESPACE, RELEASE, add_fleet, install_chart
+from tests.cluster.local import LocalCluster
 from tests.cluster.paths import cache
+from tests.cluster.preflight import require_debian, require_root
 from tests.cluster.progress import Progress
-from tests.cluster.targets import Access
+from tests.cluster.targets import Access, Target
+from tests.e2e.reach import Api, reaching
+from tests.e2e.space import Space, observed
 
 OPERATOR_USER = f"system:serviceaccount:{NAMESPACE}:{RELEASE}"
 
@@ -55,10 +61,32 @@ class Tool:
 
 @pytest.fixture(scope="session")
 def access() -> Access:
-    """The cluster that `make demo` uses, or the one that KUBECONFIG names with the images of the former."""
-    found = make(parser().parse_args(["env"]), cache(), Progress()).access()
+    """The cluster that KUBECONFIG names, else the one that `make demo` uses, brought up where it does not answer."""
+    target = make(parser().parse_args(["up"]), cache(), Progress())
     named = os.environ.get("KUBECONFIG")
-    return replace(found, kubeconfig=Path(named)) if named else found
+    if named and Path(named) != cache().kubeconfig:
+        return replace(target.access(), kubeconfig=Path(named))
+    return _answering(target) or _brought_up(target)
+
+
+def _answering(target: Target) -> Access | None:
+    try:
+        found = target.access()
+    except ClusterError:
+        return None
+    return found if Tool(found.kubectl, found).ask("get", "--raw", "/readyz").ok else None
+
+
+def _brought_up(target: Target) -> Access:
+    if isinstance(target, LocalCluster):
+        try:
+            require_debian(Path("/etc/os-release").read_text(), platform.machine())
+            require_root(os.geteuid())
+        except ClusterError as objection:
+            pytest.skip(f"no cluster can be built here: {objection}")
+    found = target.prepare()
+    add_fleet(found)
+    return found
 
 
 @pytest.fixture(scope="session")
@@ -72,11 +100,22 @@ def helm(access: Access) -> Tool:
 
 
 @pytest.fixture(scope="session")
-def release(access: Access, helm: Tool) -> str:
-    """The installed chart with its operator; what is there already is left as it is."""
+def release(access: Access, helm: Tool, kubectl: Tool) -> str:
+    """The installed chart with its operator at work; what is there already is left as it is."""
     if not helm.ask("status", RELEASE, "--namespace", NAMESPACE).ok:
         install_chart(access)
+    place = ("--namespace", NAMESPACE, "deployment", RELEASE)
+    if kubectl("get", *place, "--output=jsonpath={.spec.replicas}") == "0":  # a test of faults was killed
+        kubectl("scale", *place, "--replicas=1")
+    kubectl("rollout", "status", *place, "--timeout=120s")
     return RELEASE
+
+
+@pytest.fixture(scope="session")
+def api(access: Access) -> Iterator[Api]:
+    """The API server in plain HTTP, for what kubectl is too slow for."""
+    with reaching(access.kubectl, {**os.environ, **access.environment()}) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
@@ -87,3 +126,10 @@ def namespace(kubectl: Tool) -> Iterator[str]:
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
     yield name
     kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def space(api: Api, release: str, namespace: str) -> Iterator[Space]:
+    """The module's namespace, watched, with the operator at work."""
+    with observed(api, namespace) as found:
+        yield found

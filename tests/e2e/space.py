@@ -1,0 +1,143 @@
+"""A namespace under observation, and the smallest BenchmarkJob that really measures."""
+
+import json
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
+
+from tests.e2e.reach import SECONDS, Api, Body, Recorder, Sight
+
+OURS = "/apis/wattmark.dev/v1alpha1"
+TINY = {
+    "model_type": "bert",
+    "vocab_size": 128,
+    "hidden_size": 32,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 64,
+    "max_position_embeddings": 64,
+}
+
+
+def tiny(model: str = "tiny", **changes: Any) -> Body:
+    """A spec that a node runs in the time that the framework takes to load; `changes` replace whole fields."""
+    source = {"type": "Inline", "inline": {"config": json.dumps(TINY)}}
+    inference = {"batchSizePerDevice": 2, "input": {"text": {"inputTokens": 16}}}
+    return {
+        "model": {"id": model, "source": source},
+        "workload": {"type": "Inference", "inference": inference},
+        "resources": {"gpusPerNode": 0, "cpu": "500m", "memory": "1Gi"},
+        "measure": {"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2},
+        **changes,
+    }
+
+
+def benchmark(name: str, spec: Body) -> Body:
+    """The whole manifest."""
+    return {
+        "apiVersion": "wattmark.dev/v1alpha1",
+        "kind": "BenchmarkJob",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def condition(body: Body, kind: str) -> Body:
+    """One condition; empty where it is not there."""
+    return next((c for c in body.get("status", {}).get("conditions", []) if c["type"] == kind), {})
+
+
+def holds(body: Body, kind: str) -> bool:
+    """Whether a condition is True."""
+    return bool(condition(body, kind).get("status") == "True")
+
+
+def ended(body: Body) -> bool:
+    """Whether a run is over."""
+    return holds(body, "Complete") or holds(body, "Failed")
+
+
+def outcome(body: Body) -> str:
+    """How a run ended, as one word, or where it stands."""
+    terminal = next((k for k in ("Complete", "Failed", "Running") if holds(body, k)), "Running")
+    return str(condition(body, terminal).get("reason", "-"))
+
+
+def results(body: Body) -> Body | None:
+    """The figures, if there are any."""
+    found: Body | None = body.get("status", {}).get("results")
+    return found
+
+
+class Space:
+    """The lists of one namespace, each watched."""
+
+    def __init__(self, api: Api, namespace: str) -> None:
+        self.api, self.namespace = api, namespace
+        self.benchmarks_path = f"{OURS}/namespaces/{namespace}/benchmarkjobs"
+        self.jobs_path = f"/apis/batch/v1/namespaces/{namespace}/jobs"
+        self.pods_path = f"/api/v1/namespaces/{namespace}/pods"
+        self.benchmarks = Recorder(api, self.benchmarks_path)
+        self.jobs = Recorder(api, self.jobs_path)
+        self.pods = Recorder(api, self.pods_path)
+        self.events = Recorder(api, f"/api/v1/namespaces/{namespace}/events")
+
+    def stop(self) -> None:
+        for recorder in (self.benchmarks, self.jobs, self.pods, self.events):
+            recorder.stop()
+
+    def start(self, name: str, spec: Body | None = None) -> Body:
+        """Create a BenchmarkJob."""
+        return self.api.create(self.benchmarks_path, benchmark(name, tiny() if spec is None else spec))
+
+    def benchmark_path(self, name: str) -> str:
+        return f"{self.benchmarks_path}/{name}"
+
+    def job_path(self, name: str) -> str:
+        """The path of a BenchmarkJob's Job."""
+        return f"{self.jobs_path}/{name}-run"
+
+    def end(self, name: str, uid: str | None = None, seconds: float = SECONDS) -> Body:
+        """The BenchmarkJob once its run is over."""
+
+        def over(sight: Sight) -> bool:
+            metadata = sight.body["metadata"]
+            return metadata["name"] == name and uid in (None, metadata["uid"]) and ended(sight.body)
+
+        return self.benchmarks.wait(f"{name} ended", over, seconds).body
+
+    def says(self, name: str, kind: str, reason: str, seconds: float = SECONDS) -> Sight:
+        """The first version of a BenchmarkJob in which a condition has this reason."""
+        return self.benchmarks.wait(
+            f"{name} says {kind} {reason}",
+            lambda s: s.body["metadata"]["name"] == name and condition(s.body, kind).get("reason") == reason,
+            seconds,
+        )
+
+    def pod(self, name: str, seconds: float = SECONDS) -> Sight:
+        """The first sight of a Pod of this BenchmarkJob's runs."""
+        return self.pods.wait(f"a Pod of {name}", lambda s: of_run(s, name), seconds)
+
+    def running(self, name: str, seconds: float = SECONDS) -> Sight:
+        """The first sight of a Pod of this BenchmarkJob whose container runs."""
+        return self.pods.wait(f"a running Pod of {name}", lambda s: of_run(s, name) and runs(s.body), seconds)
+
+
+def of_run(sight: Sight, name: str) -> bool:
+    """Whether a Pod is of this BenchmarkJob's runs."""
+    return bool(sight.body["metadata"].get("labels", {}).get("wattmark.dev/name") == name)
+
+
+def runs(pod: Body) -> bool:
+    """Whether a Pod's container runs."""
+    statuses = pod.get("status", {}).get("containerStatuses", [])
+    return any("running" in s.get("state", {}) for s in statuses)
+
+
+@contextmanager
+def observed(api: Api, namespace: str) -> Iterator[Space]:
+    """A Space for as long as the block lasts."""
+    with ExitStack() as stack:
+        space = Space(api, namespace)
+        stack.callback(space.stop)
+        yield space
