@@ -44,7 +44,7 @@ def outcome(pod: SeenPod, run_uid: str) -> Outcome | None:
         return _succeeded(pod, run_uid)
     if pod.phase != "Failed":
         return None
-    return next((o for rule in _RULES if (o := rule(pod, run_uid))), _no_report(pod))
+    return next(o for rule in _RULES if (o := rule(pod, run_uid)))
 
 
 def _succeeded(pod: SeenPod, run_uid: str) -> Outcome:
@@ -144,7 +144,7 @@ def _reported(pod: SeenPod, run_uid: str) -> Outcome | None:
     return Final(Reason(report.failure.reason.value), report.failure.message)
 
 
-def _no_report(pod: SeenPod) -> Final:
+def _no_report(pod: SeenPod, run_uid: str) -> Outcome:
     end = _end(pod)
     signal = f" (signal {end.exit_code - 128})" if 128 < end.exit_code < 160 else ""
     return Final(
@@ -169,4 +169,5 @@ _RULES: tuple[Callable[[SeenPod, str], Outcome | None], ...] = (
     _out_of_host_memory,
     _cannot_start,
     _reported,
+    _no_report,
 )
