@@ -3,8 +3,6 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wattmark import __version__
-
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
@@ -15,9 +13,9 @@ class InvalidSetting(ValueError):  # noqa: N818 - the administrator's, not ours
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Every field has a default that is right for a small cluster."""
+    """Every field but the runner's image, which nobody publishes yet, has a default for a small cluster."""
 
-    runner_image: str = f"ghcr.io/wattmark/wattmark-runner:{__version__}"
+    runner_image: str
     runner_pull_policy: str = "IfNotPresent"
     image_pull_secrets: tuple[str, ...] = ()
     namespace: str | None = None  # the one namespace that is served; None serves all
@@ -52,7 +50,10 @@ def _seconds(name: str, value: str) -> float:
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
     """Settings from WATTMARK_* variables; an empty one counts as unset. Raises InvalidSetting."""
-    default = Settings()
+    image = environment.get("WATTMARK_RUNNER_IMAGE")
+    if not image:
+        raise InvalidSetting("WATTMARK_RUNNER_IMAGE is not set; it takes the image that runner Pods use")
+    default = Settings(image)
 
     def text(name: str) -> str | None:
         return environment.get(f"WATTMARK_{name}") or None
@@ -66,7 +67,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
     if not port.isdecimal() or not 0 < int(port) < 65536:
         raise InvalidSetting(f'WATTMARK_HEALTH_PORT is "{port}"; it takes a port number')
     return Settings(
-        runner_image=text("RUNNER_IMAGE") or default.runner_image,
+        runner_image=image,
         runner_pull_policy=_one_of(
             "WATTMARK_RUNNER_PULL_POLICY", text("RUNNER_PULL_POLICY") or default.runner_pull_policy, PULL_POLICIES
         ),
