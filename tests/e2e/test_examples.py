@@ -29,9 +29,9 @@ GENERATING = [n for n in RUNS if "outputTokens" in json.dumps(MANIFESTS[n])]
 # Figures travel with six significant digits: each is off by at most 5e-6 of itself, a product or ratio of two by twice
 # that.
 ROUNDING = 2e-5
-# Between two iterations the runner reads a clock and looks at its deadline and a progress line may be printed; on a node
-# with neighbours it may also lose the processor for some scheduler slices. None of that is in a latency, all of it is in
-# the window. A tenth of the window is far above what was seen (0.1 %), and far below what a wrong batch size or a
+# Between two iterations the runner reads a clock and looks at its deadline, and a progress line may be printed; on a
+# node with neighbours it may also lose the processor for some scheduler slices. None of that is in a latency, all of it
+# is in the window. A tenth of the window is far above what was seen (0.1 %), and far below what a wrong batch size or a
 # forgotten iteration would make.
 BETWEEN_ITERATIONS = 0.1
 STATUS_LIMIT_BYTES = 16 * 1024
@@ -64,6 +64,13 @@ def test_an_example_completes_with_figures(finished: dict[str, Body], name: str)
     status = body["status"]
     assert status["observedGeneration"] == body["metadata"]["generation"]
     print(f"\n{name}: {status['summary']}")
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_a_run_never_goes_back(finished: dict[str, Body], space: Space, name: str) -> None:
+    phases = [s.body.get("status", {}).get("phase") for s in space.benchmarks.of(name)]
+    assert list(dict.fromkeys(phases)) == [None, "Pending", "Running", "Completed"]
+    assert phases == sorted(phases, key=[None, "Pending", "Running", "Completed"].index)
 
 
 @pytest.mark.parametrize("name", RUNS)
