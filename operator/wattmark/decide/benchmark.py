@@ -241,7 +241,7 @@ def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
     """Running, waiting for a container, or waiting for a Pod."""
     live = next((pod for pod, end in reversed(ends) if end is None and not pod.deleting), None)
     if live is not None and live.ended is not None:
-        # Its container has ended, and the kubelet says so a second before the Pod's phase does: it is not waiting again.
+        # The kubelet tells the end of the container a second before that of the Pod: it is not waiting again.
         return Plan(None, actions)
     if live is not None and live.running_since is not None:
         return _running(draft, live, live.running_since, actions)
