@@ -51,6 +51,7 @@ class _Memory:
     not_created: NotCreated | None = None
     progress: Progress | None = None
     written_at: float = float("-inf")
+    refresh_seconds: float | None = None  # until a message that has drifted may be written
 
 
 @dataclass(slots=True)
@@ -102,7 +103,11 @@ class Reconciler:
         retry = any(isinstance(a, CreateJob) for a in plan.actions) and key in self._memory
         if retry and self._memory[key].not_created and plan.look_again_seconds is None:
             return 0.0
-        return plan.look_again_seconds
+        wanted = [s for s in (plan.look_again_seconds, self._refresh(key)) if s is not None]
+        return min(wanted, default=None)
+
+    def _refresh(self, key: Key) -> float | None:
+        return self._memory[key].refresh_seconds if key in self._memory else None
 
     async def _seen(self, key: Key, body: dict[str, Any]) -> Seen:
         identity = _identity(key, body)
@@ -168,16 +173,19 @@ class Reconciler:
             else:
                 answer = preflight.for_check(spec, facts, self._fleet())
         await self._write(key, body, check.decide(identity, spec, status, answer, self.clock()))
-        return again
+        return self._refresh(key) if again is None else again
 
     async def _write(self, key: Key, body: dict[str, Any], status: Model) -> bool:
         """Write the status if it differs from the one that was seen; whether it was written."""
         old, new = observe.mapping(body.get("status")), status.wire()
         patch = changes(old, new)
         memory, now = self._remember(key), self.clock()
+        memory.refresh_seconds = None
         if not patch:
             return False
-        if only_drifts(old, new) and now - memory.written_at < MESSAGE_REFRESH_SECONDS:
+        age = now - memory.written_at
+        if age < MESSAGE_REFRESH_SECONDS and only_drifts(old, new):
+            memory.refresh_seconds = MESSAGE_REFRESH_SECONDS - age
             return False
         guarded = {"metadata": {"resourceVersion": body["metadata"].get("resourceVersion")}, "status": patch}
         try:

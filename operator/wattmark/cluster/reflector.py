@@ -69,6 +69,8 @@ class Reflector(Generic[T]):
             except _StaleError as stale:
                 _LOG.info("listing %s anew: %s", self._path, stale)
             except (Unreachable, Refused, Conflict, ValueError) as error:
+                if isinstance(error, Refused):
+                    self._heard()  # an answer, if not the one wished for: a restart would not mend missing rights
                 failures += 1
                 _LOG.warning("watching %s failed: %s", self._path, error)
             await asyncio.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)) * random.uniform(0.5, 1.0))  # noqa: S311

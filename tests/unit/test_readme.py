@@ -1,0 +1,30 @@
+"""What the README shows is what the tests apply: its manifests are the examples, its commands and links exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[2]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+MANIFESTS = re.findall(r"<!-- from (\S+) -->\n```yaml\n(.*?)```", README, re.DOTALL)
+
+
+def test_every_manifest_shown_names_the_example_it_is() -> None:
+    assert len(MANIFESTS) == README.count("```yaml") >= 2
+
+
+@pytest.mark.parametrize(("path", "shown"), MANIFESTS, ids=[path for path, _ in MANIFESTS])
+def test_a_manifest_shown_is_the_example(path: str, shown: str) -> None:
+    assert yaml.safe_load(shown) == yaml.safe_load((ROOT / path).read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("target", sorted(set(re.findall(r"make ([a-z-]+)", README))))
+def test_a_make_target_shown_exists(target: str) -> None:
+    assert f"\n{target}:" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
+def test_a_link_leads_somewhere(link: str) -> None:
+    assert link.startswith("https://") or (ROOT / link).exists()
