@@ -18,6 +18,8 @@ BASE_PACKAGES = ("python3", "python3-venv", "ca-certificates")
 BASE_IMAGE = f"localhost/wattmark-base:{SUITE}"
 UNUSED = ("usr/share/man", "usr/share/info", "usr/share/locale", "var/cache/apt", "var/lib/apt/lists", "var/log")
 SHARED_INPUTS = (".dockerignore", "LICENSE", "pyproject.toml", "requirements/build.txt")
+# The runner's dependencies are 6 GB as a layer; with another lock file the older layer goes first.
+KEPT_MEGABYTES = "10000"
 CTR = ("--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io")
 SOURCES = ("operator/wattmark", "runner_image/wattmark_runner")
 
@@ -94,12 +96,15 @@ class Builder:
             self._ctr("images", "import", str(self._cache.images / "base.tar"))
         self._start()
         try:
+            self._prune()  # what the last build still held when it was pruned
             self._buildctl(image, detail)
+            self._prune()
         finally:
             self._processes.stop("buildkitd")
         # The kubelet deletes unused images when the disk fills, and these come from no registry.
         self._ctr("images", "label", image.reference, "io.cri-containerd.pinned=pinned")
         record.write_text(digest)
+        self._forget_old_images()
         return True
 
     def layer_bytes(self, image: Image) -> list[int]:
@@ -109,13 +114,24 @@ class Builder:
         manifest = json.loads(self._ctr("content", "get", digest))
         return [layer["size"] for layer in manifest["layers"]]
 
+    def _prune(self) -> None:
+        run([*buildctl(self._cache), "prune", "--all", "--keep-storage", KEPT_MEGABYTES])
+
+    def _forget_old_images(self) -> None:
+        """Delete earlier builds: the runtime keeps each under its digest as a name, and with it its layers."""
+        listed = [line.split()[:3] for line in self._ctr("images", "list").splitlines()[1:]]
+        named = {digest for name, _, digest in listed if not name.startswith("sha256:")}
+        old = [name for name, _, digest in listed if digest not in named]
+        if old:
+            self._ctr("images", "delete", "--sync", *old)  # and wait for the runtime to free the disk
+
     def _start(self) -> None:
         config = self._cache.state / "config" / "buildkitd.toml"
         config.parent.mkdir(parents=True, exist_ok=True)
         config.write_text(buildkit_config(self._cache))
         env = {"PATH": self._cache.path_variable(), "HOME": str(self._cache.state)}
         program = Program("buildkitd", [self._cache.tool("buildkitd"), "--config", str(config)], env)
-        workers = [self._cache.tool("buildctl"), "--addr", f"unix://{BUILDKIT_SOCKET}", "debug", "workers"]
+        workers = [*buildctl(self._cache), "debug", "workers"]
         self._processes.ensure(program, lambda: succeeds(workers), 60)
 
     def _buildctl(self, image: Image, detail: Callable[[str], None]) -> None:
@@ -133,12 +149,17 @@ class Builder:
         return run([self._cache.tool("ctr"), *CTR, *arguments])
 
 
+def buildctl(cache: Cache) -> list[str]:
+    """Return BuildKit's client, told where the daemon is."""
+    return [cache.tool("buildctl"), "--addr", f"unix://{BUILDKIT_SOCKET}"]
+
+
 def build_command(cache: Cache, image: Image, secrets: Mapping[str, Path]) -> list[str]:
     """Return the build as one command line."""
     mounted = [word for name, path in secrets.items() for word in ("--secret", f"id={name},src={path}")]
     output = f"type=image,name={image.reference},unpack=true,compression=zstd,compression-level=1,oci-mediatypes=true"
     return [
-        *("nice", cache.tool("buildctl"), "--addr", f"unix://{BUILDKIT_SOCKET}", "build", "--progress", "plain"),
+        *("nice", *buildctl(cache), "build", "--progress", "plain"),
         *("--frontend", "dockerfile.v0", "--local", f"context={ROOT}"),
         *("--local", f"dockerfile={(ROOT / image.dockerfile).parent}"),
         *("--opt", f"build-arg:BASE={BASE_IMAGE}", "--opt", "image-resolve-mode=local"),
