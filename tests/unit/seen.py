@@ -4,11 +4,12 @@ import json
 from dataclasses import replace
 from typing import Any
 
-from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
-from wattmark.api.conditions import Condition, ConditionType, Reason
+from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus, JobReference
+from wattmark.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from wattmark.api.figures import Distribution, Energy, Environment, Memory, Results, Steadiness, Throughput
 from wattmark.api.report import Report
-from wattmark.decide.plan import Identity, Seen
+from wattmark.decide.benchmark import decide
+from wattmark.decide.plan import DeleteJob, Identity, Plan, Seen
 from wattmark.decide.saying import timestamp
 from wattmark.manifests import Runner
 from wattmark.observe import Ended, SeenJob, SeenPod
@@ -135,3 +136,41 @@ def condition(kind: ConditionType, status: BenchmarkJobStatus) -> Condition | No
 def at(seconds: float) -> str:
     """A time so many seconds after the object's creation, as status holds it."""
     return timestamp(CREATED + seconds)
+
+
+RECORDED = JobReference(name="bert-run", uid=JOB)
+WITH_JOB = replace(SEEN, job=THE_JOB, preflight=None)
+RUNNING = replace(WITH_JOB, pods=(RUNNING_POD,))
+STRANGER = replace(THE_JOB, owner_kind="", owner_name="", owner_uid="", uid="stranger-uid")
+OLDER = replace(THE_JOB, owner_uid="earlier-uid", uid="older-uid")
+SUSPENDED_JOB = replace(THE_JOB, suspended=True)
+POD_ON_NODE = replace(THE_POD, node="node-1", waiting_reason="ContainerCreating")
+NO_IMAGE = replace(POD_ON_NODE, waiting_reason="ErrImagePull")
+UNSCHEDULABLE = replace(THE_POD, unschedulable="0/1 nodes are available")
+EVICTED = failed(137, disruption="EvictionByEvictionAPI", created=CREATED + 1)
+RETRY = replace(RUNNING_POD, uid=OTHER_POD, name="bert-run-fghij", created=CREATED + 400)
+
+PENDING = {"deadlines": {"pendingSeconds": 100}}
+SILENT = "the hub cannot be reached (TimeoutError); asked again soon"
+DELETE = DeleteJob("bert-run", JOB)
+YES, NO = ConditionStatus.TRUE, ConditionStatus.FALSE
+
+
+def step(seen: Seen, seconds: float = 2.0) -> Plan:
+    """What is decided so many seconds after the object's creation."""
+    return decide(seen, CREATED + seconds, RUNNER)
+
+
+def onward(seen: Seen, seconds: float = 2.0) -> Seen:
+    """The same seen again after its status was written."""
+    status = step(seen, seconds).status
+    assert status is not None
+    return replace(seen, status=status)
+
+
+def says(plan: Plan, kind: ConditionType) -> tuple[ConditionStatus, Reason]:
+    """Status and reason of a condition in the status that is to be written."""
+    assert plan.status is not None
+    found = condition(kind, plan.status)
+    assert found is not None, kind
+    return found.status, found.reason

@@ -33,7 +33,7 @@ def test_a_report_from_a_pod_that_succeeded_is_success() -> None:
 
 
 DISRUPTED = {"disruption": "EvictionByEvictionAPI"}
-NEVER_STARTED = {"ended": None, "reason": "UnexpectedAdmissionError", "message": "no healthy devices"}
+NEVER_STARTED = replace(failed(0, ended=None), reason="UnexpectedAdmissionError", message="no healthy devices")
 
 INTERRUPTED = [
     pytest.param(failed(137, **DISRUPTED), "EvictionByEvictionAPI", id="evicted"),
@@ -45,7 +45,7 @@ INTERRUPTED = [
         "DeletionByTaintManager",
         id="lost with its node, which counts as infrastructure when the cluster says so",
     ),
-    pytest.param(failed(0, **NEVER_STARTED), "no healthy devices", id="refused by the kubelet"),
+    pytest.param(NEVER_STARTED, "no healthy devices", id="refused by the kubelet"),
     pytest.param(failed(0, ended=None), "no reason given", id="ended before its container ran, without a word"),
     pytest.param(failed(143), "SIGTERM", id="told to end"),
     pytest.param(failed(143, message=WHOLE), "SIGTERM", id="told to end, whatever it wrote"),
