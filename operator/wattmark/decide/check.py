@@ -10,6 +10,17 @@ from wattmark.preflight import Answer
 
 _ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
 MOST_NODE_TYPES = 32
+# What stood there is of an earlier question.
+_NO_ANSWER: dict[str, object] = {
+    "summary": None,
+    "resolved": None,
+    "parameter_count": None,
+    "need": None,
+    "node_types": [],
+    "source": None,
+    "unavailable": [],
+    "evaluation_time": None,
+}
 
 
 def decide(
@@ -20,7 +31,7 @@ def decide(
     changes: dict[str, object] = {"observed_generation": identity.generation}
     if isinstance(answer, str) or isinstance(spec, str):
         _unanswered(sayings, spec, str(answer))
-        changes |= {"summary": None, "need": None, "node_types": [], "source": None, "evaluation_time": None}
+        changes |= _NO_ANSWER
     elif answer.refusal is not None:
         refused = no(answer.refusal.reason, answer.refusal.message)
         sayings |= {
@@ -28,16 +39,7 @@ def decide(
             ConditionType.FITS: unknown(answer.refusal.reason, answer.refusal.message),
         }
         settled(sayings, refused)
-        changes |= {
-            "summary": CheckSummary(model=spec.model.id, verdict=Verdict.UNKNOWN.value),
-            "resolved": None,
-            "parameter_count": None,
-            "need": None,
-            "node_types": [],
-            "source": None,
-            "unavailable": [],
-            "evaluation_time": None,
-        }
+        changes |= _NO_ANSWER | {"summary": CheckSummary(model=spec.model.id, verdict=Verdict.UNKNOWN.value)}
     else:
         changes |= _answered(sayings, spec, answer)
     next_status = status.model_copy(
@@ -123,6 +125,15 @@ def _evaluated_at(old: ModelCheckStatus, new: ModelCheckStatus, now: float) -> s
     """When this answer was first given: a re-evaluation that finds the same keeps the time."""
     if new.summary is None:
         return None
-    if old.model_copy(update={"evaluation_time": None}) == new.model_copy(update={"evaluation_time": None}):
-        return old.evaluation_time
-    return timestamp(now)
+    same = old.evaluation_time is not None and _gist(old) == _gist(new)
+    return old.evaluation_time if same else timestamp(now)
+
+
+def _gist(status: ModelCheckStatus) -> tuple[object, ...]:
+    """The answer without what drifts with every Pod of the cluster: messages, and how many GPUs are free."""
+    return (
+        status.observed_generation,
+        status.need,
+        [(c.type, c.status, c.reason) for c in status.conditions],
+        [(t.node_type, t.verdict, t.fits_now, t.reason) for t in status.node_types],
+    )
