@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 from typing import Any
 
+from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, Source
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus, JobReference
 from wattmark.api.conditions import Condition, ConditionStatus, ConditionType, Reason
 from wattmark.api.figures import Distribution, Energy, Environment, Memory, Results, Steadiness, Throughput
@@ -16,6 +17,7 @@ from wattmark.observe import Ended, SeenJob, SeenPod
 from wattmark.preflight import Preflight
 
 CREATED = 1_800_000_000.0
+GIB = 2**30
 RUN, OTHER_RUN, JOB, POD, OTHER_POD = "run-uid", "other-run-uid", "job-uid", "pod-uid", "other-pod-uid"
 RUNNER = Runner("runner.invalid/runner:1", "IfNotPresent", (), 5.0)
 
@@ -174,3 +176,19 @@ def says(plan: Plan, kind: ConditionType) -> tuple[ConditionStatus, Reason]:
     found = condition(kind, plan.status)
     assert found is not None, kind
     return found.status, found.reason
+
+
+def estimate(gib: int) -> BytesEstimate:
+    """The same number of GiB at all three points."""
+    return BytesEstimate(low=gib * GIB, likely=gib * GIB, high=gib * GIB, source=Source.CLOSED_FORM)
+
+
+NEED = Need(
+    peak_phase=Phase.FORWARD,
+    allocated_bytes=estimate(14),
+    reserved_bytes=estimate(15),
+    device_bytes=estimate(16),
+    components=[
+        Component(name=ComponentName.WEIGHTS, low_bytes=GIB, likely_bytes=GIB, high_bytes=GIB, formula="parameters")
+    ],
+)

@@ -51,8 +51,14 @@ from wattmark.writing import changes
 
 DEADLINE_143 = replace(failed(143), reason="DeadlineExceeded")
 SUCCEEDED_JOB = replace(THE_JOB, succeeded=True, active=0)
-GONE = {"failed_reason": "BackoffLimitExceeded", "failed_message": "Job has reached the specified backoff limit"}
-POLICY = {"failed_reason": "PodFailurePolicy", "failed_message": "Container runner failed with exit code 165"}
+GONE: dict[str, Any] = {
+    "failed_reason": "BackoffLimitExceeded",
+    "failed_message": "Job has reached the specified backoff limit",
+}
+POLICY: dict[str, Any] = {
+    "failed_reason": "PodFailurePolicy",
+    "failed_message": "Container runner failed with exit code 165",
+}
 ATTEMPT = Attempt(pod_name="bert-run-abcde", pod_uid="gone")
 
 # Job, Pods -> the reason of the end, actions.
