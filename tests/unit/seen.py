@@ -76,24 +76,26 @@ THE_POD = SeenPod(
 )
 RUNNING_POD = replace(THE_POD, node="node-1", phase="Running", running_since=CREATED + 5)
 
+RESULTS = Results(
+    throughput=Throughput(samples_per_second=250.0, input_tokens_per_second=128000.0),
+    latency_seconds=Distribution(p50=0.03, p90=0.04, p99=0.05, mean=0.032, count=1875),
+    memory=Memory(host_peak_bytes=2 * 2**30),
+    energy=Energy(),
+    devices=[],
+    parameter_count=109_482_240,
+    model_load_seconds=1.5,
+    window_seconds=60.0,
+    iterations=1875,
+    warmup_iterations=10,
+)
+ENVIRONMENT = Environment(device="cpu", torch_version="2.9.0", transformers_version="5.0.0")
 REPORT = Report(
     schema_version=1,
     run_uid=RUN,
     pod_uid=POD,
-    results=Results(
-        throughput=Throughput(samples_per_second=250.0, input_tokens_per_second=128000.0),
-        latency_seconds=Distribution(p50=0.03, p90=0.04, p99=0.05, mean=0.032, count=1875),
-        memory=Memory(host_peak_bytes=2 * 2**30),
-        energy=Energy(),
-        devices=[],
-        parameter_count=109_482_240,
-        model_load_seconds=1.5,
-        window_seconds=60.0,
-        iterations=1875,
-        warmup_iterations=10,
-    ),
+    results=RESULTS,
     steadiness=Steadiness(drift_ratio=0.01, variation_ratio=0.02),
-    environment=Environment(device="cpu", torch_version="2.9.0", transformers_version="5.0.0"),
+    environment=ENVIRONMENT,
 )
 
 

@@ -3,10 +3,10 @@
 from typing import Any
 
 import pytest
-from tests.unit.seen import GIB, NEED, REPORT, SPEC, estimate, spec
+from tests.unit.seen import ENVIRONMENT, GIB, NEED, SPEC, estimate, spec
 
 from wattmark.api.benchmarkjob import Comparison
-from wattmark.api.figures import Environment, Memory
+from wattmark.api.figures import Memory
 from wattmark.decide.compare import comparability_key, comparison
 
 
@@ -38,7 +38,6 @@ def test_even_the_largest_error_is_within_the_schema() -> None:
     Comparison.model_validate(comparison(need, Memory(allocated_peak_bytes=1))[0].wire())
 
 
-ENVIRONMENT = REPORT.environment or Environment.model_construct()
 SAME = [
     pytest.param({}, {"node": "another"}, id="another node"),
     pytest.param({}, {"image_id": "runner@sha256:def"}, id="another build of the same software"),

@@ -1,7 +1,7 @@
 """The columns of kubectl get: three digits, units, and a dash for what is not known."""
 
 import pytest
-from tests.unit.seen import REPORT, SPEC, spec
+from tests.unit.seen import ENVIRONMENT, RESULTS, SPEC, spec
 
 from wattmark.api.benchmarkjob import Progress, ProgressPhase
 from wattmark.api.figures import Energy, Environment, Memory, Results
@@ -21,15 +21,14 @@ def test_gibibytes(size: int, shown: str) -> None:
     assert gibibytes(size) == shown
 
 
-def columns(results: Results, environment: Environment | None = None) -> dict[str, str]:
-    shown = measured(SPEC, results, environment or REPORT.environment or Environment.model_construct(), "True")
+def columns(results: Results, environment: Environment = ENVIRONMENT) -> dict[str, str]:
+    shown = measured(SPEC, results, environment, "True")
     wire: dict[str, str] = shown.wire()
     return wire
 
 
 def test_a_run_without_energy_counter_shows_a_dash() -> None:
-    assert REPORT.results is not None
-    assert columns(REPORT.results) == {
+    assert columns(RESULTS) == {
         "model": "bert-base-uncased",
         "gpu": "1x GPU",
         "throughput": "250 samples/s",
@@ -41,16 +40,15 @@ def test_a_run_without_energy_counter_shows_a_dash() -> None:
 
 
 def test_a_run_that_generates_on_a_gpu_shows_tokens_joules_and_product() -> None:
-    assert REPORT.results is not None and REPORT.environment is not None
-    results = REPORT.results.model_copy(
+    results = RESULTS.model_copy(
         update={
-            "throughput": REPORT.results.throughput.model_copy(update={"output_tokens_per_second": 3210.5}),
-            "latency_seconds": REPORT.results.latency_seconds.model_copy(update={"p99": None}),
+            "throughput": RESULTS.throughput.model_copy(update={"output_tokens_per_second": 3210.5}),
+            "latency_seconds": RESULTS.latency_seconds.model_copy(update={"p99": None}),
             "memory": Memory(device_peak_bytes=20 * 2**30, host_peak_bytes=2**30),
             "energy": Energy(gpu_joules=1e4, joules_per_sample=12.0, joules_per_output_token=0.0935),
         }
     )
-    shown = columns(results, REPORT.environment.model_copy(update={"gpu_product": "NVIDIA H100 80GB HBM3"}))
+    shown = columns(results, ENVIRONMENT.model_copy(update={"gpu_product": "NVIDIA H100 80GB HBM3"}))
     assert shown["throughput"] == "3210 tokens/s"
     assert shown["p99"] == "-"
     assert shown["peakMemory"] == "20.0 GiB"
