@@ -1,6 +1,5 @@
 """The cluster that is built from package registries: brought up, healed, and taken away."""
 
-import fcntl
 import http.client
 import shutil
 import socket
@@ -8,8 +7,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from tests.cluster import archive, leftovers, network, tools
@@ -41,18 +39,15 @@ class BuiltCluster:
         """Bring up the container runtime alone: with it images can be built."""
         for module in ("pause", "containers"):
             self._build(module)
-        with self._progress.step("start the container runtime"), locked(self.cache):
-            self._prepare()
-            fresh = not (self.cache.state / "etcd").exists()
-            if self._ensure(self._programs.containerd(), containerd_answers) and fresh:
-                self._forget_containers()
-            self._import_pause()
+        with self._progress.step("start the container runtime"), self.cache.locked("cluster"):
+            self._start_runtime()
 
     def control_plane_up(self) -> None:
         """Bring up everything else."""
         self._build("kubernetes")
         tools.drop_build_caches(self.cache)
-        with self._progress.step("start the cluster"), locked(self.cache):
+        with self._progress.step("start the cluster"), self.cache.locked("cluster"):
+            self._start_runtime()  # once more: while programs compiled, somebody may have killed it
             network.make_bridge()
             self._ensure(self._programs.etcd(), lambda: http_ok(f"http://127.0.0.1:{ETCD_HEALTH_PORT}/health"))
             self._ensure(self._programs.api_server(), self.api.ready)
@@ -67,7 +62,7 @@ class BuiltCluster:
 
     def down(self) -> list[str]:
         """Take away everything but the cache, and return the names of the sysctls that were put back."""
-        with locked(self.cache):
+        with self.cache.locked("cluster"):
             for name in ("kwok", "kubelet", "kube-proxy", "kube-scheduler", "kube-controller-manager", "buildkitd"):
                 self._processes.stop(name)
             leftovers.end_containers(self.cache)
@@ -94,8 +89,16 @@ class BuiltCluster:
 
     def _build(self, module: str) -> None:
         if not tools.built(self.cache, module):
-            with self._progress.step(f"build {module} ({len(TOOLS[module])} programs)"):
+            step = self._progress.step(f"build {module} ({len(TOOLS[module])} programs)")
+            with step, self.cache.locked("build"):
                 tools.build(self.cache, module)
+
+    def _start_runtime(self) -> None:
+        self._prepare()
+        fresh = not (self.cache.state / "etcd").exists()
+        if self._ensure(self._programs.containerd(), containerd_answers) and fresh:
+            self._forget_containers()
+        self._import_pause()
 
     def _prepare(self) -> None:
         boot = RUN / "boot"
@@ -139,15 +142,6 @@ class BuiltCluster:
     def ctr(self, *arguments: str) -> str:
         """Run containerd's client in the kubelet's namespace."""
         return run([self.cache.tool("ctr"), "--address", str(CONTAINERD_SOCKET), "--namespace", "k8s.io", *arguments])
-
-
-@contextmanager
-def locked(cache: Cache) -> Iterator[None]:
-    """Hold the cluster's lock: of two commands at once, the second waits."""
-    cache.root.mkdir(parents=True, exist_ok=True)
-    with (cache.root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
 
 
 def containerd_answers() -> bool:

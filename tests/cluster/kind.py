@@ -27,7 +27,7 @@ class KindCluster:
     def prepare(self) -> Access:
         """Make the cluster unless it is there, and load both images into it."""
         if not tools.built(self._cache, "kubernetes", CLIENTS):
-            with self._progress.step(f"build {', '.join(CLIENTS)}"):
+            with self._progress.step(f"build {', '.join(CLIENTS)}"), self._cache.locked("build"):
                 tools.build(self._cache, "kubernetes", CLIENTS)
         with self._progress.step("start the kind cluster"):
             there = NAME in run(["kind", "get", "clusters"]).split()

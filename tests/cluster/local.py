@@ -1,9 +1,6 @@
 """The target for machines without Docker: the built cluster, with images from BuildKit."""
 
-import contextlib
-import fcntl
 import os
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from threading import Event
@@ -92,7 +89,7 @@ class LocalCluster:
         self.cluster.control_plane_up()
 
     def _images_when(self, runtime: Event) -> None:
-        with self._image_lock():
+        with self._cache.locked("images"):
             if not self._builder.has_base():
                 with self._progress.step("make the base system"):
                     self._builder.base()
@@ -100,7 +97,7 @@ class LocalCluster:
         self._images()
 
     def _images(self) -> None:
-        with self._image_lock():
+        with self._cache.locked("images"):
             for image in IMAGES:
                 name = f"{image.name} image"
                 with self._progress.step(name):
@@ -109,10 +106,3 @@ class LocalCluster:
                 layers = " + ".join(f"{size:.1f}" for size in mib)
                 verb = "built" if built else "unchanged"
                 self._progress.say(f"    {image.reference}: {verb}, {sum(mib):.0f} MiB compressed (layers {layers})")
-
-    @contextlib.contextmanager
-    def _image_lock(self) -> Iterator[None]:
-        self._cache.root.mkdir(parents=True, exist_ok=True)
-        with (self._cache.root / "images.lock").open("w") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
-            yield

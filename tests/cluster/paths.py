@@ -1,7 +1,10 @@
 """Where everything of the cluster lives, and the fixed names and addresses it uses."""
 
+import fcntl
 import hashlib
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -101,6 +104,14 @@ class Cache:
         """Return a PATH that finds our tools first: containerd looks its shim and runc up in it."""
         ours = [str(self.binaries(module)) for module in TOOLS]
         return ":".join([*ours, "/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"])
+
+    @contextmanager
+    def locked(self, what: str) -> Iterator[None]:
+        """Hold one of the cache's locks: of two commands at once, the second waits."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with (self.root / f"{what}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
 
 def cache() -> Cache:
