@@ -248,9 +248,9 @@ WAITS = [
     pytest.param(
         {"pods": (replace(THE_POD, deleting=True),)},
         11,
-        Reason.JOB_CREATED,
-        2,
-        id="a Pod on its way out is not waited for",
+        Reason.RETRYING,
+        3589,
+        id="a Pod on its way out is not waited for, but the one after it",
     ),
     pytest.param(
         {"pods": (replace(RUNNING_POD, owner_uid="another-job"),)},
@@ -335,6 +335,15 @@ def test_the_pending_deadline_counts_anew_from_the_end_of_an_attempt() -> None:
     seen = replace(WITH_JOB, spec=spec(**PENDING), pods=(EVICTED,))  # it ended after 305 s
     assert says(step(seen, 404), ConditionType.RUNNING) == (NO, Reason.RETRYING)
     assert says(step(seen, 405), ConditionType.FAILED) == (YES, Reason.PENDING_DEADLINE_EXCEEDED)
+
+
+def test_the_pending_deadline_counts_anew_from_an_eviction_of_which_no_end_is_told() -> None:
+    running = onward(replace(WITH_JOB, spec=spec(**PENDING), pods=(RUNNING_POD,)), 10)
+    going = onward(replace(running, pods=(replace(RUNNING_POD, deleting=True),)), 2000)
+    assert going.status.phase is RunPhase.PENDING
+    gone = replace(going, pods=())
+    assert says(step(gone, 2099), ConditionType.RUNNING) == (NO, Reason.JOB_CREATED)
+    assert says(step(gone, 2100), ConditionType.FAILED) == (YES, Reason.PENDING_DEADLINE_EXCEEDED)
 
 
 def test_a_suspended_run_never_passes_its_pending_deadline() -> None:

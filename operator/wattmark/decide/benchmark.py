@@ -249,6 +249,10 @@ def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
         return _waiting(draft, waiting(live), actions)
     if draft.seen.refusal:
         return _waiting(draft, refused(draft.seen.refusal), actions)
+    leaving = next((pod for pod, end in ends if end is None and pod.deleting), None)
+    if leaving is not None:
+        message = f"the Pod on node {leaving.node or '(none)'} is being ended; a new attempt follows once it is gone"
+        return _waiting(draft, Waiting(Reason.RETRYING, message, True), actions)
     interrupted = [end for _, end in ends if isinstance(end, Interrupted)]
     if interrupted:
         message = f"a new attempt follows (at most {draft.spec.max_infrastructure_retries}): {interrupted[-1].message}"
@@ -287,19 +291,23 @@ def _waiting(draft: Draft, why: Waiting, actions: tuple[Action, ...]) -> Plan:
 
 
 def _pending_since(draft: Draft) -> float:
-    """Creation, the last resumption, or the end of the last attempt: whichever is latest."""
-    resumed = next(
-        (
-            epoch(c.last_transition_time)
-            for c in draft.seen.status.conditions
-            if c.type is ConditionType.SUSPENDED and c.status is ConditionStatus.FALSE
-        ),
-        None,
-    )
-    if ConditionType.SUSPENDED in draft.sayings and resumed is None:
-        resumed = draft.now
-    ended = [epoch(a.end_time) for a in draft.changes.get("attempts", ())]
-    return max(t for t in (draft.seen.identity.created, resumed, *ended) if t is not None)
+    """Creation, the last resumption, or the end of the last attempt: whichever is latest.
+
+    Of an attempt that a lost node or an eviction is ending no end need ever be told: it ran until Running became False.
+    """
+    resumed = _false_since(draft, ConditionType.SUSPENDED)
+    attempts = draft.changes.get("attempts", ())
+    ran = _false_since(draft, ConditionType.RUNNING) if any(a.start_time for a in attempts) else None
+    ended = [epoch(a.end_time) for a in attempts]
+    return max(t for t in (draft.seen.identity.created, resumed, ran, *ended) if t is not None)
+
+
+def _false_since(draft: Draft, kind: ConditionType) -> float | None:
+    """Since when a condition that is not true now has been False; None where it was never stored."""
+    stored = next((c for c in draft.seen.status.conditions if c.type is kind), None)
+    if stored is None:
+        return None
+    return epoch(stored.last_transition_time) if stored.status is ConditionStatus.FALSE else draft.now
 
 
 def _until_deadline(draft: Draft, message: str, again_seconds: float, actions: tuple[Action, ...] = ()) -> Plan:
