@@ -16,7 +16,7 @@ from wattmark.observe import Body, items, mapping, text
 
 MIB = 1 << 20
 # What no node has: keeps odd input within what status can hold.
-MOST_GPUS, MOST_BYTES = 1 << 12, 1 << 60
+MOST_GPUS, MOST_BYTES = 1 << 12, 1 << 53
 MEMORY_ANNOTATION = f"{GROUP}/gpu-memory-mib"
 # A product's memory differs a little between drivers and with ECC; beyond this the labels speak of different cards.
 AGREEMENT = 0.1

@@ -102,7 +102,7 @@ def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refu
     if source is not None and source.inline is not None:
         try:
             config = json.loads(source.inline.config)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             return unreadable(f"spec.model.source.inline.config is not JSON: {error}")
         return of_config(config)
     if source is not None and source.type is SourceType.PERSISTENT_VOLUME_CLAIM:

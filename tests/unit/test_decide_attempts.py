@@ -46,4 +46,6 @@ def test_gpu_seconds_sum_over_attempts_that_ended() -> None:
     ended = kept([], failed(143), replace(failed(143), uid=OTHER_POD))
     assert gpu_seconds(ended, 1) == 600.0
     assert gpu_seconds(ended, 0) is None
+    set_back = replace(failed(143), uid="third-uid", ended=Ended(143, "Error", "", 1_800_000_900.0, 1_800_000_305.0))
+    assert gpu_seconds(kept(ended, set_back), 1) == 600.0
     assert gpu_seconds(kept([], RUNNING_POD), 1) is None

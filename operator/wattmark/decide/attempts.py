@@ -28,10 +28,13 @@ def attempts(recorded: Iterable[Attempt], pods: Iterable[tuple[SeenPod, Outcome 
 
 
 def gpu_seconds(attempts: Iterable[Attempt], gpus: int) -> float | None:
-    """Seconds that ended containers held GPUs, times their number; None where no GPU was held or no attempt ended."""
+    """Seconds that ended containers held GPUs, times their number; None where no GPU was held or no attempt ended.
+
+    An end before the start, by a node's clock that was set back, tells no length.
+    """
     spans = [
         end - start
         for a in attempts
-        if (start := epoch(a.start_time)) is not None and (end := epoch(a.end_time)) is not None
+        if (start := epoch(a.start_time)) is not None and (end := epoch(a.end_time)) is not None and end >= start
     ]
     return float(sum(spans) * gpus) if gpus and spans else None

@@ -14,6 +14,7 @@ from wattmark.estimate.transformer import HELD_WIDTHS
 from wattmark.models import Architecture
 
 FORMULA_LENGTH = 200
+MOST_BYTES = 2**53  # the bound of a size in the API, 8 PiB: a need beyond it is told as this, and fits nowhere
 SEGMENT_BYTES = 20 * MIB  # the allocator's step for tensors of 1 to 10 MiB: the last one is rarely full
 
 
@@ -104,9 +105,9 @@ def _components(parts: Iterable[Part]) -> list[Component]:
     return [
         Component(
             name=name,
-            low_bytes=size.low,
-            likely_bytes=size.likely,
-            high_bytes=size.high,
+            low_bytes=min(size.low, MOST_BYTES),
+            likely_bytes=min(size.likely, MOST_BYTES),
+            high_bytes=min(size.high, MOST_BYTES),
             formula="; ".join(formulas)[:FORMULA_LENGTH],
         )
         for name, (size, formulas) in merged.items()
@@ -115,5 +116,9 @@ def _components(parts: Iterable[Part]) -> list[Component]:
 
 def _estimate(size: Interval) -> BytesEstimate:
     return BytesEstimate(
-        low=size.low, likely=size.likely, high=size.high, coverage_ratio=0.9, source=Source.CLOSED_FORM
+        low=min(size.low, MOST_BYTES),
+        likely=min(size.likely, MOST_BYTES),
+        high=min(size.high, MOST_BYTES),
+        coverage_ratio=0.9,
+        source=Source.CLOSED_FORM,
     )
