@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from wattmark import observe, preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus, Progress
+from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.api.schema import API_VERSION, Model
 from wattmark.api.workload import ModelSpec
@@ -31,8 +32,9 @@ from wattmark.decide.plan import (
 )
 from wattmark.decide.saying import timestamp
 from wattmark.hub import Hub, HubConfig, HubSilent
-from wattmark.identity import BENCHMARK_JOB, Key, run_name
+from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, NAME_LABEL, Key, run_name
 from wattmark.manifests import Runner
+from wattmark.observe import SeenPod
 from wattmark.workqueue import Again
 from wattmark.world import World, object_path
 from wattmark.writing import changes, only_drifts
@@ -48,6 +50,7 @@ S = TypeVar("S", bound=Model)
 class _Memory:
     """What is remembered of one object between passes; all of it can be lost without harm."""
 
+    uid: str | None  # of the object: what is known of an earlier one of its name says nothing of this one
     not_created: NotCreated | None = None
     progress: Progress | None = None
     written_at: float = float("-inf")
@@ -84,10 +87,16 @@ class Reconciler:
         return True
 
     def _remember(self, key: Key) -> _Memory:
-        return self._memory.setdefault(key, _Memory())
+        uid, memory = self.world.uid(key), self._memory.get(key)
+        if memory is None or memory.uid != uid:
+            memory = self._memory[key] = _Memory(uid)
+        return memory
 
     async def _benchmark(self, key: Key, body: dict[str, Any]) -> float | None:
-        seen = await self._seen(key, body)
+        status = _status(BenchmarkJobStatus, body.get("status"))
+        if status is None:
+            return None
+        seen = await self._seen(key, body, status)
         plan = benchmark.decide(seen, self.clock(), self.runner)
         wrote = plan.status is not None and await self._write(key, body, plan.status)
         for action in plan.actions:
@@ -109,10 +118,9 @@ class Reconciler:
     def _refresh(self, key: Key) -> float | None:
         return self._memory[key].refresh_seconds if key in self._memory else None
 
-    async def _seen(self, key: Key, body: dict[str, Any]) -> Seen:
+    async def _seen(self, key: Key, body: dict[str, Any], status: BenchmarkJobStatus) -> Seen:
         identity = _identity(key, body)
         spec = _read(BenchmarkJobSpec, body.get("spec"))
-        status = _status(BenchmarkJobStatus, body.get("status"))
         name = (key.namespace, run_name(key.name))
         job = self.world.jobs.items.get(name)
         memory = self._remember(key)
@@ -127,13 +135,24 @@ class Reconciler:
         if isinstance(spec, BenchmarkJobSpec) and not ours and benchmark.finished(status) is None:
             facts = await self._facts(spec.model)
             asked = facts if isinstance(facts, str) else preflight.for_benchmark(spec, facts, self._fleet())
-        pods = self.world.pods_of(key)
-        refusal = ""
-        if job is not None and ours and not job.suspended and not job.failed_reason and not job.succeeded:
+        pods, refusal = self.world.pods_of(key), ""
+        if job is not None and ours and (job.failed_reason or job.succeeded):
+            if benchmark.finished(status) is None:
+                pods = await self._pods_now(key, pods)
+        elif job is not None and ours and not job.suspended:
             own = [p for p in pods if p.owner_uid == job.uid]
             if not own and self.clock() - job.created > REFUSAL_AFTER_SECONDS:
                 refusal = await self._refusal(key, job.uid)
+        if job is None or not any(p.running and p.owner_uid == job.uid for p in pods):
+            memory.progress = None  # of an attempt that is over
         return Seen(identity, spec, status, job, pods, asked, memory.not_created, refusal, memory.progress)
+
+    async def _pods_now(self, key: Key, held: tuple[SeenPod, ...]) -> tuple[SeenPod, ...]:
+        """The run's Pods, asked for: of a Job that is over the watch may not have told the Pod, nor its report, yet."""
+        selector = f"{KIND_LABEL}={BENCHMARK_JOB},{NAME_LABEL}={key.name}"
+        page = await self.client.page(f"/api/v1/namespaces/{key.namespace}/pods", {"labelSelector": selector})
+        there = [observe.pod(body) for body in observe.items(page.get("items"))]
+        return tuple({p.uid: p for p in (*(p for p in held if p.terminal), *there)}.values())
 
     def _fleet(self) -> preflight.Fleet | None:
         if not self.world.settings.read_nodes:
@@ -163,7 +182,7 @@ class Reconciler:
         if identity.deleting:
             return None
         spec = _read(ModelCheckSpec, body.get("spec"))
-        status = _status(ModelCheckStatus, body.get("status"))
+        status = _status(ModelCheckStatus, body.get("status")) or ModelCheckStatus()
         answer: preflight.Answer | str = spec if isinstance(spec, str) else ""
         again = None
         if isinstance(spec, ModelCheckSpec):
@@ -193,7 +212,7 @@ class Reconciler:
         except Conflict as conflict:
             raise Again from conflict
         if answer is None:
-            self.world.forget(key)
+            self.world.forget(key, observe.text(body["metadata"].get("uid")))
             raise Again
         memory.written_at = now
         self.world.see(key, answer)
@@ -231,8 +250,8 @@ class Reconciler:
         body = await self.client.get(path)
         if body is None:
             raise Again
-        job, uid = observe.job(body), self.world.objects.get(key, {}).get("metadata", {}).get("uid")
-        if job.owner_uid == uid:
+        job = observe.job(body)
+        if job.owner_uid and job.owner_uid == self.world.uid(key):
             self.world.jobs.put(body)
             return None
         if job.deleting or (job.owner_kind, job.owner_name) == (key.kind, key.name):
@@ -283,17 +302,22 @@ def _identity(key: Key, body: Mapping[str, Any]) -> Identity:
 def _read(kind: type[S], raw: object) -> S | str:
     """The spec, or a sentence that names the first field that cannot be read."""
     try:
-        return kind.model_validate(raw or {}, extra="ignore")
+        return kind.read(raw or {}, extra="ignore")
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(str(part) for part in first["loc"])
         return observe.clean(f"spec.{where}: {first['msg']}; correct it and create the object anew")
 
 
-def _status(kind: type[S], raw: object) -> S:
-    """The status as stored; an empty one where an unknown release wrote what cannot be read."""
+def _status(kind: type[S], raw: object) -> S | None:
+    """The status as stored; an empty one where an unknown release wrote what cannot be read.
+
+    None where what cannot be read tells of the end of a run: it is left alone, for it must not run again.
+    """
     try:
-        return kind.model_validate(raw or {}, extra="ignore")
+        return kind.read(raw or {}, extra="ignore")
     except ValidationError as error:
         _LOG.warning("a stored status cannot be read: %s", json.dumps(str(error))[:500])
-        return kind()
+        ends = (ConditionType.COMPLETE.value, ConditionType.FAILED.value)
+        stored = observe.items(observe.mapping(raw).get("conditions"))
+        return None if any(c.get("type") in ends and c.get("status") == "True" for c in stored) else kind()

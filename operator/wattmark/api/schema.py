@@ -1,8 +1,10 @@
 """Building blocks of the API: the base model, CEL rules, bounded types. Nothing here knows a kind."""
 
-from typing import Annotated, Any
+import json
+import re
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, GetJsonSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetJsonSchemaHandler
 from pydantic.alias_generators import to_camel
 from pydantic_core import CoreSchema
 
@@ -17,6 +19,12 @@ class Model(BaseModel):
     model_config = ConfigDict(
         alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_enum_values=False
     )
+
+    @classmethod
+    def read(cls, raw: object, extra: Literal["forbid", "ignore"] = "forbid") -> Self:
+        """Read what a manifest holds as the API server takes it: "8" is not 8, true is not 1. Raises ValidationError."""
+        text = json.dumps(raw, default=str)  # YAML turns some words into dates
+        return cls.model_validate_json(text, strict=True, extra=extra, by_alias=True, by_name=False)
 
     def wire(self) -> dict[str, Any]:
         """The JSON that the API server holds: camelCase, what is unknown left out."""
@@ -82,8 +90,19 @@ DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 
-_QUANTITY = r"^[0-9]+(\.[0-9]+)?([eE][0-9]+|m|[kMGTPE]i?|Ki)?$"
-_POSITIVE = "type(self) == int ? self > 0 : isQuantity(self) && quantity(self).isGreaterThan(quantity('0'))"
+# The part of Kubernetes' grammar that whatever reads a quantity here understands.
+_QUANTITY = r"^([0-9]+(\.[0-9]+)?)(m|k|[MGTPE]|[KMGTPE]i|[eE][0-9]{1,2})?$"
+_POSITIVE = (
+    f"type(self) == int ? self > 0 : self.matches(r'{_QUANTITY}') && quantity(self).isGreaterThan(quantity('0'))"
+)
+_QUANTITY_MESSAGE = 'must be a quantity above zero, for example 4, "500m" or "16Gi"'
+
+
+def _above_zero(value: str | int) -> str | int:
+    number = re.match(_QUANTITY, str(value))
+    if number is None or float(number[1]) == 0:
+        raise ValueError(_QUANTITY_MESSAGE)
+    return value
 
 
 class _IntOrString:
@@ -93,14 +112,13 @@ class _IntOrString:
         return {
             "x-kubernetes-int-or-string": True,
             "maxLength": 32,
-            "x-kubernetes-validations": [
-                {"rule": _POSITIVE, "message": 'must be a quantity above zero, for example 4, "500m" or "16Gi"'}
-            ],
+            "x-kubernetes-validations": [{"rule": _POSITIVE, "message": _QUANTITY_MESSAGE}],
         }
 
 
 Quantity = Annotated[
-    Annotated[int, Field(gt=0)] | Annotated[str, Field(max_length=32, pattern=_QUANTITY)],
+    int | Annotated[str, Field(max_length=32)],
     Field(union_mode="left_to_right"),
+    AfterValidator(_above_zero),
     _IntOrString(),
 ]

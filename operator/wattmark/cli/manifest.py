@@ -41,7 +41,7 @@ def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     if manifest.get("apiVersion") != API_VERSION:
         raise InvalidManifest(f"{path}: apiVersion must be {API_VERSION}")
     try:
-        checked = spec.model_validate(manifest.get("spec") or {})
+        checked = spec.read(manifest.get("spec") or {})
     except ValidationError as error:
         lines = [f"  spec.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
         raise InvalidManifest(f"{path} is not a valid {kind}:\n" + "\n".join(lines)) from error
