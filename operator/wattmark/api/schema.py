@@ -22,7 +22,7 @@ class Model(BaseModel):
 
     @classmethod
     def read(cls, raw: object, extra: Literal["forbid", "ignore"] = "forbid") -> Self:
-        """Read what a manifest holds as the API server takes it: "8" is not 8, true is not 1. Raises ValidationError."""
+        """Read a manifest's part as the API server takes it: "8" is not 8, true is not 1. Raises ValidationError."""
         text = json.dumps(raw, default=str)  # YAML turns some words into dates
         return cls.model_validate_json(text, strict=True, extra=extra, by_alias=True, by_name=False)
 
