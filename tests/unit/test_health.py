@@ -18,7 +18,7 @@ STATES = [
 async def test_probes(ready: bool, silence: float, alive_status: int, ready_status: int) -> None:
     runner = await serve(0, lambda: ready, lambda: silence)
     try:
-        port = runner.addresses[0][1]
+        port = next(port for host, port, *_ in runner.addresses if host == "0.0.0.0")  # one for each family
         async with aiohttp.ClientSession() as session:
             for path, status in (("livez", alive_status), ("readyz", ready_status), ("metrics", 404)):
                 async with session.get(f"http://127.0.0.1:{port}/{path}") as answer:
