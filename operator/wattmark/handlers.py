@@ -66,7 +66,7 @@ def _sense(operation: Operation, kind: str, event: kopf.RawEvent) -> None:
     metadata = body["metadata"] = dict(body["metadata"])
     key = Key(kind, metadata["namespace"], metadata["name"])
     if event["type"] == "DELETED":
-        operation.gone(key)
+        operation.gone(key, metadata.get("uid"))
     else:
         operation.seen(key, body)
 

@@ -49,5 +49,5 @@ async def follow(
 
     while True:
         await asyncio.sleep(interval_seconds)
-        running = [p for p in pods() if p.running_since is not None and not p.terminal]
+        running = [p for p in pods() if p.running]
         await asyncio.gather(*(read(pod) for pod in running))

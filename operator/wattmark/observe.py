@@ -88,6 +88,11 @@ class SeenPod:
         """Whether the Pod will not run again."""
         return self.phase in ("Succeeded", "Failed")
 
+    @property
+    def running(self) -> bool:
+        """Whether its container runs, and nobody has told it to end."""
+        return self.running_since is not None and not self.terminal and not self.deleting
+
 
 @dataclass(frozen=True, slots=True)
 class SeenJob:

@@ -47,9 +47,10 @@ class Operation:
         if self.world.see(key, body):
             self.queue.add(key)
 
-    def gone(self, key: Key) -> None:
-        """One of our objects is no more."""
-        self.world.forget(key)
+    def gone(self, key: Key, uid: str | None) -> None:
+        """One of our objects is no more; it may have been followed by another of its name already."""
+        if not self.world.forget(key, uid):
+            return
         self.queue.forget(key)
         self.queue.add(key)  # the pass finds nothing and forgets what it remembered
 
@@ -83,7 +84,7 @@ class Operation:
                 group.create_task(
                     live.follow(
                         self._client,
-                        lambda: list(self.world.pods.items.values()),
+                        self.world.own_pods,
                         self._progressed,
                         self.settings.progress_seconds,
                     )
@@ -93,12 +94,13 @@ class Operation:
         while True:
             await asyncio.sleep(RELIST_SECONDS)
             for kind in PLURALS:
-                held = [key for key in self.world.objects if key.kind == kind]  # before the list: none is newer than it
+                # Before the list: none is newer than it.
+                held = [(key, self.world.uid(key)) for key in self.world.objects if key.kind == kind]
                 with contextlib.suppress(Refused, Conflict, Unreachable):
                     there = await self._names(kind)
-                    for key in held:
+                    for key, uid in held:
                         if key not in there:
-                            self.gone(key)
+                            self.gone(key, uid)
 
     async def _names(self, kind: str) -> set[Key]:
         scope = f"namespaces/{self.settings.namespace}/" if self.settings.namespace else ""

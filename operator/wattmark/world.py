@@ -9,7 +9,7 @@ from wattmark import nodes, observe
 from wattmark.api.schema import API_VERSION
 from wattmark.cluster.client import Client
 from wattmark.cluster.reflector import Name, Reflector
-from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key
+from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key, run_name
 from wattmark.observe import SeenJob, SeenPod
 from wattmark.settings import Settings
 
@@ -74,23 +74,36 @@ class World:
     def see(self, key: Key, body: dict[str, Any]) -> bool:
         """Take in one of our objects; False where what is held is as new."""
         held = self.objects.get(key)
-        if (
-            held is not None
-            and version(held) >= version(body)
-            and held["metadata"].get("uid") == body["metadata"].get("uid")
-        ):
-            return False
+        if held is not None and version(held) >= version(body):
+            return False  # also where it is of an earlier object of this name: news of each comes by its own way
         body["metadata"].pop("managedFields", None)
         self.objects[key] = body
         return True
 
-    def forget(self, key: Key) -> None:
-        """One of our objects is no more."""
+    def uid(self, key: Key) -> str | None:
+        """UID of one of our objects; None where it is not held."""
+        held = self.objects.get(key)
+        return None if held is None else observe.text(held["metadata"].get("uid"))
+
+    def forget(self, key: Key, uid: str | None) -> bool:
+        """One of our objects is no more; False where what is held is another object of its name."""
+        if key in self.objects and self.uid(key) != uid:
+            return False
         self.objects.pop(key, None)
+        return True
 
     def pods_of(self, key: Key) -> tuple[SeenPod, ...]:
         """The Pods that carry the labels of this BenchmarkJob's runs."""
         return tuple(self._pods_of.get((key.namespace, key.name), {}).values())
+
+    def own_pods(self) -> list[SeenPod]:
+        """Pods of the runs themselves: of a Job that the BenchmarkJob of this name owns, not a namesake of either."""
+        return [pod for pod in self.pods.items.values() if self._is_own(pod)]
+
+    def _is_own(self, pod: SeenPod) -> bool:
+        job = self.jobs.items.get((pod.namespace, run_name(pod.benchmark)))
+        owner = self.uid(Key(BENCHMARK_JOB, pod.namespace, pod.benchmark))
+        return job is not None and pod.owner_uid == job.uid and job.owner_uid == owner
 
     def _job_changed(self, name: Name, old: SeenJob | None, new: SeenJob | None) -> None:
         job = new or old
@@ -98,6 +111,8 @@ class World:
             self._wake.one(Key(BENCHMARK_JOB, job.namespace, job.owner_name), bool(new and new.failed_reason))
 
     def _pod_changed(self, name: Name, old: SeenPod | None, new: SeenPod | None) -> None:
+        if old is not None and new is not None and old.benchmark != new.benchmark:
+            self._pod_changed(name, old, None)  # its label was edited
         pod = new or old
         if pod is None or not pod.benchmark:
             return
