@@ -10,6 +10,7 @@ import aiohttp
 
 TIMEOUT_SECONDS = 10.0
 LIMIT_BYTES = 1024 * 1024
+PAUSE_SECONDS = 30.0  # a hub that could not be reached is tried again after so long
 KEPT_SECONDS = 600.0
 MOST_KEPT = 512
 MOST_REDIRECTS = 3
@@ -31,9 +32,10 @@ class NotOnHub:
 
 @dataclass(frozen=True, slots=True)
 class HubSilent:
-    """The hub could not be asked; it may answer later."""
+    """The hub could not be asked; it may answer later. `reached`: it said so itself."""
 
     message: str
+    reached: bool = True
 
 
 class Hub:
@@ -42,6 +44,8 @@ class Hub:
     def __init__(self, endpoint: str | None) -> None:
         self._endpoint = endpoint.rstrip("/") if endpoint else None
         self._kept: dict[tuple[str, str], tuple[float, HubConfig | NotOnHub]] = {}
+        self._out_of_reach: HubSilent | None = None
+        self._tried_again_at = 0.0  # loop time
 
     async def config(self, model: str, revision: str | None) -> HubConfig | NotOnHub | HubSilent:
         """config.json of a model at a commit (default: the main branch's head). Never raises."""
@@ -51,11 +55,21 @@ class Hub:
         kept = self._kept.get(key)
         if kept and now - kept[0] < KEPT_SECONDS:
             return kept[1]
+        before = kept[1] if kept and isinstance(kept[1], HubConfig) else None  # better than nothing from a silent hub
+        if self._out_of_reach is not None:
+            # Every question occupies a worker until it times out: one at a time tries whether the hub is back.
+            if now < self._tried_again_at:
+                return before or self._out_of_reach
+            self._tried_again_at = now + PAUSE_SECONDS
         answer = await self._ask(self._endpoint, *key)
-        if not isinstance(answer, HubSilent):
-            if len(self._kept) >= MOST_KEPT:
-                self._kept.pop(next(iter(self._kept)))
-            self._kept[key] = (now, answer)
+        if isinstance(answer, HubSilent):
+            self._out_of_reach = None if answer.reached else answer
+            self._tried_again_at = asyncio.get_running_loop().time() + PAUSE_SECONDS
+            return before or answer
+        self._out_of_reach = None
+        if len(self._kept) >= MOST_KEPT:
+            self._kept.pop(next(iter(self._kept)))
+        self._kept[key] = (now, answer)
         return answer
 
     async def _ask(self, endpoint: str, model: str, revision: str) -> HubConfig | NotOnHub | HubSilent:
@@ -69,7 +83,7 @@ class Hub:
                             return await _answer(response, model, revision)
                         url = onward
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
-            return HubSilent(f"the hub cannot be reached ({type(error).__name__}); asked again soon")
+            return HubSilent(f"the hub cannot be reached ({type(error).__name__}); asked again soon", reached=False)
         return HubSilent("the hub redirects without end; asked again soon")
 
 

@@ -137,3 +137,24 @@ async def test_no_more_than_so_many_answers_are_kept(monkeypatch: pytest.MonkeyP
         for model in ("a", "b", "c", "c", "b", "a"):
             await hub.config(model, None)
     assert [path[1] for path in asked] == ["a", "b", "c", "a"]
+
+
+async def test_a_hub_out_of_reach_is_tried_by_one_question_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "TIMEOUT_SECONDS", 0.05)
+    statuses = [200]
+
+    async def handler(_: web.Request) -> web.Response:
+        if not statuses:
+            await asyncio.sleep(60)
+        return web.Response(status=statuses.pop(0), text="{}")
+
+    async with served(handler) as (hub, asked):
+        known = await hub.config("known", None)
+        monkeypatch.setattr(module, "KEPT_SECONDS", 0.0)
+        assert isinstance(await hub.config("m", None), HubSilent)
+        assert isinstance(await hub.config("m", None), HubSilent)
+        assert await hub.config("known", None) == known  # what it said before is better than nothing
+        assert len(asked) == 2
+        monkeypatch.setattr(hub, "_tried_again_at", 0.0)
+        statuses.append(200)
+        assert isinstance(await hub.config("m", None), HubConfig)
