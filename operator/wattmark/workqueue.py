@@ -10,6 +10,7 @@ from typing import Generic, TypeVar
 K = TypeVar("K", bound=Hashable)
 FIRST_PAUSE_SECONDS = 0.5
 LONGEST_PAUSE_SECONDS = 300.0
+OVERTAKEN_PAUSE_SECONDS = 10.0  # at most, where a watch that is behind leaves one overtaken again and again
 _LOG = logging.getLogger(__name__)
 
 
@@ -28,6 +29,7 @@ class WorkQueue(Generic[K]):
         self._running: set[K] = set()
         self._again: dict[K, bool] = {}  # added while running; True: urgent
         self._failures: dict[K, int] = {}
+        self._overtaken: dict[K, int] = {}
         self._timers: dict[K, asyncio.TimerHandle] = {}
         self._ready = asyncio.Event()
 
@@ -61,6 +63,7 @@ class WorkQueue(Generic[K]):
         """Drop timers and failure counts of a key that is no more."""
         self._cancel(key)
         self._failures.pop(key, None)
+        self._overtaken.pop(key, None)
 
     def _due(self, key: K) -> None:
         self._timers.pop(key, None)
@@ -100,7 +103,9 @@ class WorkQueue(Generic[K]):
         try:
             again: float | None = await self._work(key)
         except Again:
-            return FIRST_PAUSE_SECONDS * random.uniform(0.1, 0.4)  # noqa: S311
+            times = self._overtaken[key] = self._overtaken.get(key, 0) + 1
+            pause = min(OVERTAKEN_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 1.3 ** min(times - 1, 20))
+            return pause * random.uniform(0.1, 0.4)  # noqa: S311
         except Exception as error:
             failures = self._failures[key] = self._failures.get(key, 0) + 1
             pause = min(LONGEST_PAUSE_SECONDS, FIRST_PAUSE_SECONDS * 2.0 ** min(failures - 1, 20))
@@ -108,4 +113,5 @@ class WorkQueue(Generic[K]):
             _LOG.debug("the failure", exc_info=error)
             return pause * random.uniform(0.8, 1.2)  # noqa: S311
         self._failures.pop(key, None)
+        self._overtaken.pop(key, None)
         return again

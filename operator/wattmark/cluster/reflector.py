@@ -17,6 +17,7 @@ Name = tuple[str, str]
 
 PAGE = "500"
 WATCH_SECONDS = "600"  # the server ends the watch then; it is resumed without a new list
+LASTING_SECONDS = 60.0  # a watch that breaks sooner counts as another failure in a row
 PAUSE_SECONDS = 0.2  # before a watch is resumed: one that ends at once must not become a loop of requests
 MOST_LINE_BYTES = 8 * 2**20
 _LOG = logging.getLogger(__name__)
@@ -59,9 +60,10 @@ class Reflector(Generic[T]):
         """List and watch for ever."""
         failures = 0
         while True:
+            listed = float("inf")
             try:
                 version = await self._list()
-                failures = 0
+                listed = asyncio.get_running_loop().time()
                 self.synced.set()
                 while True:
                     version = await self._watch(version)
@@ -71,8 +73,9 @@ class Reflector(Generic[T]):
             except (Unreachable, Refused, Conflict, ValueError) as error:
                 if isinstance(error, Refused):
                     self._heard()  # an answer, if not the one wished for: a restart would not mend missing rights
-                failures += 1
                 _LOG.warning("watching %s failed: %s", self._path, error)
+            lasted = asyncio.get_running_loop().time() - listed > LASTING_SECONDS
+            failures = 0 if lasted else failures + 1
             await asyncio.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)) * random.uniform(0.5, 1.0))  # noqa: S311
 
     async def _list(self) -> str:
