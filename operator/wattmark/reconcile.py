@@ -67,6 +67,7 @@ class Reconciler:
     runner: Runner
     clock: Callable[[], float]
     _memory: dict[Key, _Memory] = field(default_factory=dict)
+    _known_fleet: tuple[int, preflight.Fleet] | None = None  # as of which change; many checks ask for the same
 
     async def work(self, key: Key) -> float | None:
         """One pass. Returns after how many seconds to look again."""
@@ -157,8 +158,11 @@ class Reconciler:
     def _fleet(self) -> preflight.Fleet | None:
         if not self.world.settings.read_nodes:
             return None
-        pods = self.world.gpu_pods.items.values() if self.world.settings.read_all_pods else None
-        return preflight.fleet(self.world.nodes.items.values(), pods)
+        if self._known_fleet is None or self._known_fleet[0] != self.world.fleet_version:
+            pods = self.world.gpu_pods.items.values() if self.world.settings.read_all_pods else None
+            fleet = preflight.fleet(self.world.nodes.items.values(), pods)
+            self._known_fleet = self.world.fleet_version, fleet
+        return self._known_fleet[1]
 
     async def _facts(self, model: ModelSpec) -> preflight.Facts | preflight.Refusal | str:
         """What is known of the model; a sentence where the hub does not answer."""

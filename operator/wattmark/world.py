@@ -38,6 +38,7 @@ class World:
     def __init__(self, client: Client, settings: Settings, wake: Wake) -> None:
         self.objects: dict[Key, dict[str, Any]] = {}
         self.settings = settings
+        self.fleet_version = 0  # counts the changes of nodes and of the Pods that hold GPUs
         self._wake = wake
         self._pods_of: dict[Name, dict[str, SeenPod]] = {}
         scope = f"namespaces/{settings.namespace}/" if settings.namespace else ""
@@ -127,6 +128,7 @@ class World:
         self._wake.one(Key(BENCHMARK_JOB, *of), bool(new and new.terminal))
 
     def _fleet_changed(self, name: Name, old: object, new: object) -> None:
+        self.fleet_version += 1
         self._wake.fleet()
 
 
