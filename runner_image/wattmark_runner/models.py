@@ -19,6 +19,18 @@ from wattmark_runner.precision import Numerics, numerics
 
 CONFIG_LIMIT_BYTES = 1 << 20
 _PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
+# Of a config.json, what says not which model it is but how it was used: code of its repository (never run), and options
+# of the model's caller, which the order alone decides
+_NOT_THE_MODEL = (
+    "auto_map",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+    "output_attentions",
+    "output_hidden_states",
+    "return_dict",
+    "problem_type",
+)
 _ATTENTION = {Attention.EAGER: "eager", Attention.SDPA: "sdpa"}
 
 
@@ -92,15 +104,17 @@ def find(order: RunOrder, token: str | None) -> Source:
 
 
 def parse_config(text: str) -> dict[str, Any]:
-    """A config.json without what would name code to run. RunError ModelNotLoadable if it is no JSON object."""
+    """A config.json without what would name code to run or change how the model is called.
+
+    RunError ModelNotLoadable if it is no JSON object.
+    """
     try:
         config = json.loads(text)
     except (ValueError, RecursionError) as error:
         raise RunError(RunFailure.MODEL_NOT_LOADABLE, f"the model's configuration is not JSON: {error}") from error
     if not isinstance(config, dict):
         raise RunError(RunFailure.MODEL_NOT_LOADABLE, "the model's configuration is not a JSON object")
-    config.pop("auto_map", None)  # names Python files of the repository; they are never run
-    return config
+    return {key: value for key, value in config.items() if key not in _NOT_THE_MODEL}
 
 
 def _download(order: RunOrder, token: str | None) -> Path:
@@ -138,7 +152,10 @@ def _read_config(order: RunOrder, folder: Path | None) -> dict[str, Any]:
 
 
 def _require_safetensors(order: RunOrder, folder: Path) -> None:
-    names = sorted(entry.name for entry in folder.iterdir())
+    try:
+        names = sorted(entry.name for entry in folder.iterdir())
+    except OSError as error:
+        raise _not_loadable(order, f"its folder cannot be read: {error}") from error
     if any(name.endswith(".safetensors") for name in names):
         return
     pickled = next((name for name in names if name.endswith(_PICKLES)), None)

@@ -137,6 +137,20 @@ def test_a_folder_without_weights_says_so(tmp_path: Path) -> None:
     assert failure is not None and "no safetensors" in failure.message
 
 
+@pytest.mark.parametrize(
+    "option",
+    [
+        pytest.param({"attn_implementation": "eager"}, id="its attention is the order's to choose"),
+        pytest.param({"attn_implementation": "somebody/kernels"}, id="kernels of a repository are not fetched"),
+        pytest.param({"return_dict": False, "output_hidden_states": True}, id="its outputs are the workload's"),
+    ],
+)
+def test_how_a_configuration_wants_to_be_used_does_not_count(option: dict[str, object]) -> None:
+    report = run(order(config=json.dumps(CONFIG | option), weights="Random"))
+    assert report.failure is None, report.failure
+    assert report.environment is not None and report.environment.attention == "sdpa"
+
+
 def test_attention_is_the_one_asked_for() -> None:
     report = run(order(config=json.dumps(CONFIG), weights="Random", runtime={"attention": "Eager"}))
     assert report.environment is not None and report.environment.attention == "eager"

@@ -141,6 +141,13 @@ def test_a_training_step_gives_figures(kind: str) -> None:
         assert report.environment.model_class == "BertForSequenceClassification"
 
 
+def test_an_encoder_decoder_trains_whatever_its_configuration_says_of_a_start_token() -> None:
+    asked = order("t5", "training")
+    assert asked.config is not None
+    config = {key: value for key, value in json.loads(asked.config).items() if key != "decoder_start_token_id"}
+    measured(asked.model_copy(update={"config": json.dumps(config)}))
+
+
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_inference_runs_in_half_precision(precision: str) -> None:
     check_the_reckoning(measured(order("llama", "inference", output_tokens=OUTPUT_TOKENS, precision=precision)))

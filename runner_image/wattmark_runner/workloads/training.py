@@ -63,6 +63,7 @@ def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
     ids = token_ids(loaded, tokens, device)
     if loaded.architecture.family is Family.ENCODER:
         return {"input_ids": ids, "labels": class_labels(loaded, device)}
-    # A decoder predicts its own input; an encoder-decoder is trained on a target as long as its input.
-    labels = {"input_ids": ids, "labels": ids}
-    return labels | {"use_cache": False} if loaded.architecture.family is Family.DECODER else labels
+    # A decoder predicts its own input; an encoder-decoder is trained on a target as long as its input. The target is
+    # given to its decoder as it is: shifting it takes a start token, which not every configuration names.
+    batch = {"input_ids": ids, "labels": ids, "use_cache": False}
+    return batch if loaded.architecture.family is Family.DECODER else batch | {"decoder_input_ids": ids}
