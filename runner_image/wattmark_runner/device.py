@@ -1,5 +1,6 @@
 """What the model runs on. The same code drives CPU and GPU through `Device`."""
 
+import gc
 import resource
 import sys
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import torch
 from wattmark.api.figures import DeviceFigures, Unavailable, UnavailableReason
 from wattmark.api.report import RunFailure
 from wattmark_runner.cpus import usable_cpus
-from wattmark_runner.failures import RunError
+from wattmark_runner.failures import RunError, is_out_of_device_memory
 from wattmark_runner.nvml import Gpu, NoNvml, gpu
 from wattmark_runner.power import CounterMeter, Meter, NoMeter
 
@@ -39,6 +40,9 @@ class Device(Protocol):
     def observe(self) -> None:
         """Read the memory in use on the device; to be called while the run's memory is held."""
 
+    def observe_clocks(self) -> None:
+        """Read the device's clocks; to be called, from any thread, while the device works."""
+
     def memory(self) -> DeviceMemory:
         """The peaks."""
 
@@ -63,6 +67,9 @@ class Cpu:
         """Nothing to do: the peak of the host's memory is the process's own, from its start."""
 
     def observe(self) -> None:
+        """Nothing to read."""
+
+    def observe_clocks(self) -> None:
         """Nothing to read."""
 
     def memory(self) -> DeviceMemory:
@@ -97,11 +104,12 @@ class Cuda:
         self.name: str = properties.name
         self.capability = f"{properties.major}.{properties.minor}"
         uuid = str(properties.uuid).removeprefix("GPU-").removeprefix("MIG-")
-        found = gpu(uuid)
+        # Never the GPU that a MIG instance is part of: its memory and energy are not the instance's
+        self.uuid = f"{'MIG' if 'MIG' in self.name else 'GPU'}-{uuid}"
+        found = gpu(self.uuid)
         self.nvml = found if isinstance(found, Gpu) else None
         self.no_nvml = found if isinstance(found, NoNvml) else None
-        kind = "MIG" if "MIG" in self.name else "GPU"
-        self.uuid = f"{kind}-{uuid}"
+        self.sm_clock_megahertz: int | None = None
         self._process: int | None = None
         self._device: int | None = None
 
@@ -110,7 +118,9 @@ class Cuda:
         torch.cuda.synchronize(self.torch_device)
 
     def reset_peaks(self) -> None:
-        """Start the allocator's peaks and ours anew."""
+        """Start the allocator's peaks and ours anew, without what loading left in the allocator's cache."""
+        gc.collect()
+        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(self.torch_device)
         self._process = self._device = None
 
@@ -125,6 +135,10 @@ class Cuda:
         self._device = max(self._device or 0, (total - free if used is None else used) + given_back)
         if own is not None:
             self._process = max(self._process or 0, own + given_back)
+
+    def observe_clocks(self) -> None:
+        """Read the SM clock. A GPU at rest has another one than under load."""
+        self.sm_clock_megahertz = self.nvml.sm_clock_megahertz() if self.nvml else None
 
     def allocator_peaks(self) -> tuple[int | None, int | None]:
         """Bytes that the caching allocator had given out, and held, at most since the last reset."""
@@ -157,7 +171,7 @@ class Cuda:
         if self.nvml is None:
             assert self.no_nvml is not None  # one of the two is set
             return NoMeter(self.no_nvml.reason, self.no_nvml.message)
-        if self.nvml.millijoules() is None:
+        if self.uuid.startswith("MIG-") or self.nvml.millijoules() is None:
             return NoMeter(
                 UnavailableReason.NO_ENERGY_COUNTER,
                 "the device has no energy counter: a MIG instance, a virtual GPU, or older than Volta",
@@ -166,7 +180,7 @@ class Cuda:
 
 
 def open_device(gpus: int) -> Cpu | Cuda:
-    """The device of a run with that many GPUs. RunError DeviceUnavailable if PyTorch does not see them."""
+    """The device of a run with that many GPUs. RunError DeviceUnavailable if PyTorch cannot compute on them."""
     if gpus == 0:
         return Cpu()
     if gpus > 1:
@@ -178,7 +192,22 @@ def open_device(gpus: int) -> Cpu | Cuda:
             f"{torch.version.cuda}, that placement.runtimeClassName names the NVIDIA runtime where it is needed, "
             "and that the device plugin put the GPU into this container",
         )
-    return Cuda()
+    try:
+        device = Cuda()
+        # The context and the first kernel, which a GPU that is seen may still refuse: broken, held by another process
+        # for itself, or of a generation that this build of PyTorch has no kernels for
+        torch.zeros(1, device=device.torch_device)
+        device.synchronize()
+    except Exception as error:
+        if is_out_of_device_memory(error):
+            raise
+        why = next(iter(str(error).splitlines()), type(error).__name__)
+        raise RunError(
+            RunFailure.DEVICE_UNAVAILABLE,
+            f"PyTorch sees a GPU and cannot compute on it: {why}. Check that GPU on its node (nvidia-smi), or ask for "
+            f"another in resources.gpu.products; this runner is built for CUDA {torch.version.cuda}",
+        ) from error
+    return device
 
 
 def host_peak_bytes() -> int:

@@ -35,5 +35,5 @@ def _gpu(device: Cuda) -> dict[str, str | int | float | None]:
         "compute_capability": device.capability,
         "driver_version": nvml.driver_version() if nvml else None,
         "power_limit_watts": nvml.power_limit_watts() if nvml else None,
-        "sm_clock_megahertz": nvml.sm_clock_megahertz() if nvml else None,
+        "sm_clock_megahertz": device.sm_clock_megahertz,
     }

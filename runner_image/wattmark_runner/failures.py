@@ -7,7 +7,12 @@ MESSAGE_LIMIT = 512
 GIB = 2**30
 
 # CUDA's own and its libraries' words for "no memory", where they do not arrive as torch.OutOfMemoryError
-_DEVICE_MEMORY = ("CUDA error: out of memory", "CUBLAS_STATUS_ALLOC_FAILED", "CUDNN_STATUS_ALLOC_FAILED")
+_DEVICE_MEMORY = (
+    "CUDA error: out of memory",
+    "CUDA driver error: out of memory",
+    "CUBLAS_STATUS_ALLOC_FAILED",
+    "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
+)
 _HOST_MEMORY = "DefaultCPUAllocator"
 
 
@@ -47,7 +52,7 @@ def failure_of(
     elif is_out_of_device_memory(error):
         reason, message = RunFailure.DEVICE_OUT_OF_MEMORY, _out_of_memory(error, doing, allocated, reserved)
     elif _HOST_MEMORY in str(error) or isinstance(error, MemoryError):
-        reason = RunFailure.RUNNER_ERROR
+        reason = RunFailure.HOST_OUT_OF_MEMORY
         message = f"host memory ran out {doing}; raise resources.memory or lower batchSizePerDevice. {error}"
     else:
         reason, message = RunFailure.RUNNER_ERROR, f"{type(error).__name__} {doing}: {error}"

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from statistics import fmean
+from threading import Timer
 from time import perf_counter
 from typing import Protocol
 
@@ -24,6 +25,9 @@ class Measured(Protocol):
 
     def observe(self) -> None:
         """Read the memory in use."""
+
+    def observe_clocks(self) -> None:
+        """Read the clocks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +51,8 @@ def measure(
     """Run the warm-up, then iterations until the window is long enough and holds enough of them.
 
     The window begins and ends with the device idle and holds whole iterations only. Memory peaks begin before the
-    warm-up: a first iteration may need the most. `check` is called between iterations and may raise to end the run.
+    warm-up: a first iteration may need the most. The clocks are read once, halfway, while the device works. `check` is
+    called between iterations and may raise to end the run.
     """
     device.reset_peaks()
     spent: list[float] = []
@@ -59,6 +64,9 @@ def measure(
         reporter.iterated(ProgressPhase.WARMING_UP, expected_seconds(plan, mean, plan.warmup_iterations - done, 0.0, 0))
     device.observe()
     timings: list[Timing] = []
+    halfway = Timer(plan.window_seconds / 2, device.observe_clocks)
+    halfway.daemon = True
+    halfway.start()
     meter.begin()
     start = clock()
     seconds = 0.0
@@ -69,5 +77,6 @@ def measure(
         mean = seconds / len(timings)
         reporter.iterated(ProgressPhase.MEASURING, expected_seconds(plan, mean, 0, seconds, len(timings)))
     meter.end()
+    halfway.cancel()
     device.observe()
     return Window(tuple(timings), seconds, meter.joules(seconds))

@@ -64,7 +64,7 @@ class Gpu:
 
 
 def gpu(uuid: str) -> Gpu | NoNvml:
-    """The device with this UUID as CUDA gives it, without its prefix: CUDA's and NVML's indices may differ."""
+    """The device with this UUID, GPU-... or MIG-...: CUDA's and NVML's indices may differ."""
     try:
         import pynvml
     except ImportError:
@@ -75,9 +75,7 @@ def gpu(uuid: str) -> Gpu | NoNvml:
         return NoNvml(
             UnavailableReason.NO_NVML, f"NVML does not start: {error}; the container needs driver capability utility"
         )
-    for prefix in ("GPU-", "MIG-"):
-        try:
-            return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(prefix + uuid))
-        except pynvml.NVMLError:
-            continue
-    return NoNvml(UnavailableReason.NO_NVML, "NVML does not know the device that CUDA runs on")
+    try:
+        return Gpu(pynvml, pynvml.nvmlDeviceGetHandleByUUID(uuid))
+    except pynvml.NVMLError:
+        return NoNvml(UnavailableReason.NO_NVML, "NVML does not know the device that CUDA runs on")

@@ -4,7 +4,9 @@ from dataclasses import dataclass
 
 import torch
 
+from wattmark.api.report import RunFailure
 from wattmark.api.workload import Precision
+from wattmark_runner.failures import RunError
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +29,16 @@ NUMERICS: dict[Precision, Numerics] = {
 
 
 def numerics(precision: Precision) -> Numerics:
-    """The numerics of a precision, set for the process: TF32 is off unless asked for, in matmuls and convolutions."""
+    """The numerics of a precision, set for the process: TF32 is off unless asked for, in matmuls and convolutions.
+
+    RunError InvalidOrder if TF32 is asked for and this GPU has none: PyTorch would compute in fp32 and say nothing.
+    """
     chosen = NUMERICS[precision]
+    if chosen.tf32 and not torch.cuda.is_tf32_supported():
+        raise RunError(
+            RunFailure.INVALID_ORDER,
+            "runtime.precision tf32 needs a GPU of compute capability 8.0 or more, which this one has not; use fp32",
+        )
     torch.set_float32_matmul_precision("high" if chosen.tf32 else "highest")
     torch.backends.cudnn.allow_tf32 = chosen.tf32  # on by default
     return chosen

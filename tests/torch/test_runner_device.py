@@ -7,8 +7,10 @@ import torch
 
 from wattmark.api.figures import UnavailableReason
 from wattmark.api.report import RunFailure
+from wattmark.api.workload import Precision
 from wattmark_runner.device import Cuda, open_device
 from wattmark_runner.failures import RunError
+from wattmark_runner.precision import numerics
 
 
 class Allocator:
@@ -58,4 +60,20 @@ def test_the_device_peak(monkeypatch: pytest.MonkeyPatch, readings: list[tuple[i
 def test_more_gpus_than_this_runner_drives_are_refused() -> None:
     with pytest.raises(RunError) as refused:
         open_device(2)
+    assert refused.value.reason is RunFailure.INVALID_ORDER
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_a_gpu_that_is_seen_and_does_not_work_is_unavailable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(RunError) as refused:
+        open_device(1)
+    assert refused.value.reason is RunFailure.DEVICE_UNAVAILABLE
+    assert "cannot compute on it" in str(refused.value)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="needs a machine without a GPU")
+def test_tf32_where_there_is_none_is_refused_and_not_fp32_in_its_name() -> None:
+    with pytest.raises(RunError) as refused:
+        numerics(Precision.TF32)
     assert refused.value.reason is RunFailure.INVALID_ORDER

@@ -25,7 +25,7 @@ class OutOfMemoryError(RuntimeError):
             ("batchSizePerDevice",), id="a library's lack of device memory is the same",
         ),
         pytest.param(
-            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), RunFailure.RUNNER_ERROR,
+            RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), RunFailure.HOST_OUT_OF_MEMORY,
             ("host memory", "resources.memory"), id="no host memory",
         ),
         pytest.param(

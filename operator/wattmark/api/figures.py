@@ -23,7 +23,7 @@ class Throughput(Model):
 
     samples_per_second: PerSecond = Field(
         description="Samples (texts, images) finished per second: samples per iteration times iterations, over the "
-        "window."
+        "window. Iterations run one after another; the device is waited for between them."
     )
     input_tokens_per_second: PerSecond | None = Field(
         None, description="Prompt or training tokens processed per second of the window; for models that read text."
@@ -87,8 +87,8 @@ class Results(Model):
 
     throughput: Throughput = Field(description="Work per second of the measured window.")
     latency_seconds: Distribution = Field(
-        description="Time of one iteration from its first kernel to its last (synchronised at both edges): a batch's "
-        "forward pass, its whole generation, or one training step."
+        description="Wall-clock time of one iteration, the device idle at both edges: a batch's forward pass, its "
+        "whole generation, or one training step. The batch lies on the device already."
     )
     time_to_first_token_seconds: Distribution | None = Field(
         None, description="From the start of a batch to its first generated token: prefill and one sampling step."
@@ -109,7 +109,7 @@ class Results(Model):
     model_load_seconds: Seconds = Field(
         description="From the start of loading (or random initialisation) to weights on the device."
     )
-    window_seconds: Seconds = Field(description="Length of the measured window.")
+    window_seconds: Seconds = Field(description="Length of the measured window, in seconds.")
     iterations: Count = Field(description="Iterations in the measured window.")
     warmup_iterations: Count = Field(
         description="Iterations before the window, excluded from every figure but the peaks."
@@ -150,7 +150,9 @@ class Environment(Model):
     """Where and with what the figures were taken: filled by runner and operator, never typed by a user."""
 
     device: ShortText = Field(description="cpu or cuda.")
-    gpu_product: ShortText | None = Field(None, description="The GPUs' name, from NVML or CUDA.")
+    gpu_product: ShortText | None = Field(
+        None, description="The GPU's name as CUDA gives it; the node label has hyphens for its spaces."
+    )
     driver_version: Annotated[str, Field(max_length=32)] | None = Field(None, description="GPU driver version.")
     cuda_version: Annotated[str, Field(max_length=16)] | None = Field(
         None, description="CUDA version that PyTorch was built for, where it ran on CUDA."
@@ -160,7 +162,7 @@ class Environment(Model):
     )
     power_limit_watts: Watts | None = Field(None, description="Enforced power limit of one GPU.")
     sm_clock_megahertz: Annotated[int, Field(ge=0, le=100000)] | None = Field(
-        None, description="SM clock at the end of the window."
+        None, description="SM clock in megahertz, halfway through the window, while the GPU works."
     )
     cpu_model: ShortText | None = Field(None, description="CPU model name of the node.")
     cpu_threads: Annotated[int, Field(ge=1, le=65536)] | None = Field(

@@ -19,6 +19,7 @@ class RunFailure(StrEnum):
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
     MODEL_NOT_LOADABLE = "ModelNotLoadable"
     DEVICE_OUT_OF_MEMORY = "DeviceOutOfMemory"
+    HOST_OUT_OF_MEMORY = "HostOutOfMemory"
     RUNNING_DEADLINE_EXCEEDED = "RunningDeadlineExceeded"
     RUNNER_ERROR = "RunnerError"
 
@@ -31,6 +32,7 @@ EXIT_CODES: dict[RunFailure, int] = {
     RunFailure.DEVICE_OUT_OF_MEMORY: 163,
     RunFailure.RUNNING_DEADLINE_EXCEEDED: 164,
     RunFailure.RUNNER_ERROR: 165,
+    RunFailure.HOST_OUT_OF_MEMORY: 166,
 }
 EXIT_TERMINATED = 143  # on SIGTERM the runner leaves at once, never with 0
 

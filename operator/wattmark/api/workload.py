@@ -3,7 +3,7 @@
 from enum import StrEnum
 from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from wattmark.api.schema import (
     AS_SET,
@@ -158,8 +158,9 @@ class ModelSpec(Model):
     )
     weights: Weights = Field(
         Weights.RANDOM,
-        description="Random: weights are initialised at random and nothing is downloaded; speed, memory and energy do "
-        "not depend on their values. Pretrained: safetensors are loaded; no other format, no remote code.",
+        description="Random: weights are initialised at random and nothing is downloaded; speed and memory do not "
+        "depend on their values, energy hardly does. Pretrained: safetensors are loaded; no other format, no remote "
+        "code.",
     )
     source: ModelSource | None = Field(
         None, description="Where the configuration comes from. Default: the registry if it knows the id, else the hub."
@@ -282,6 +283,12 @@ class RuntimeSpec(Model):
     )
 
 
+def _each_once(values: list[str]) -> list[str]:
+    if len(set(values)) != len(values):
+        raise ValueError("each value may stand here once")
+    return values
+
+
 class GpuSpec(Model):
     """Which GPUs are asked for."""
 
@@ -293,7 +300,13 @@ class GpuSpec(Model):
         "nvidia.com/mig-<profile> or amd.com/gpu.",
     )
     products: (
-        Annotated[list[Annotated[str, Field(min_length=1, max_length=63)]], Field(max_length=16), AS_SET] | None
+        Annotated[
+            list[Annotated[str, Field(min_length=1, max_length=63)]],
+            Field(max_length=16),
+            AfterValidator(_each_once),
+            AS_SET,
+        ]
+        | None
     ) = Field(
         None,
         description="Accepted values of the node label nvidia.com/gpu.product, for example NVIDIA-A100-SXM4-80GB. "
