@@ -1,0 +1,404 @@
+"""Manifests that the API takes and refuses, with the words of each refusal; told to pydantic and to the API server."""
+
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+BENCHMARK, CHECK = "BenchmarkJob", "ModelCheck"
+MODEL = {"id": "gpt2"}
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+HUB = {"type": "Hub", "hub": {"revision": COMMIT}}
+VOLUME = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "models"}}
+INLINE = {"type": "Inline", "inline": {"config": "{}"}}
+
+
+@dataclass(frozen=True)
+class Case:
+    """One manifest. `refusal` is what kubectl prints after "is invalid: ", empty for what is taken."""
+
+    sentence: str
+    spec: dict[str, Any]
+    refusal: str = ""
+    kind: str = BENCHMARK
+    name: str = "case"
+    metadata: dict[str, Any] = field(default_factory=dict)
+
+    def manifest(self) -> dict[str, Any]:
+        """The whole object."""
+        return {
+            "apiVersion": "wattmark.dev/v1alpha1",
+            "kind": self.kind,
+            "metadata": {"name": self.name, **self.metadata},
+            "spec": self.spec,
+        }
+
+
+def taken(sentence: str, kind: str = BENCHMARK, **spec: Any) -> Case:
+    return Case(sentence, {"model": MODEL, **spec}, kind=kind)
+
+
+def refused(sentence: str, refusal: str, kind: str = BENCHMARK, **spec: Any) -> Case:
+    return Case(sentence, {"model": MODEL, **spec}, refusal, kind)
+
+
+def modelled(sentence: str, refusal: str = "", **model: Any) -> Case:
+    return Case(sentence, {"model": {**MODEL, **model}}, refusal)
+
+
+def tolerating(sentence: str, refusal: str = "", **toleration: Any) -> Case:
+    return Case(sentence, {"model": MODEL, "placement": {"tolerations": [{"key": "team", **toleration}]}}, refusal)
+
+
+def sized(sentence: str, refusal: str = "", **resources: Any) -> Case:
+    return Case(sentence, {"model": MODEL, "resources": resources}, refusal)
+
+
+def inferring(sentence: str, refusal: str = "", **inference: Any) -> Case:
+    return Case(sentence, {"model": MODEL, "workload": {"type": "Inference", "inference": inference}}, refusal)
+
+
+def at(field_path: str, words: str) -> str:
+    return f"spec.{field_path}: Invalid value: {words}"
+
+
+def body(field_path: str, words: str) -> str:
+    return f"spec.{field_path} in body {words}"
+
+
+NOT_A_QUANTITY = 'must be a quantity above zero, for example 4, "500m" or "16Gi"'
+
+TAKEN = [
+    taken("a model's id alone"),
+    taken("a question about it", CHECK),
+    taken("every field of the first level", workload={"type": "Training", "training": {"optimizer": "SGD"}}),
+    taken("training with its defaults", workload={"type": "Training", "training": {}}),
+    taken("a run on the CPU", resources={"gpusPerNode": 0}),
+    taken("precision and attention", runtime={"precision": "bf16-mixed", "attention": "Eager"}),
+    taken("all that is measured by hand", measure={"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2}),
+    taken("no preflight", preflight={"policy": "Off"}),
+    taken("one deadline of two", deadlines={"pendingSeconds": 10}),
+    taken("a time to live of nothing", ttlSecondsAfterFinished=0),
+    taken("suspended from the start", suspend=True),
+    taken("no retries", maxInfrastructureRetries=0),
+    taken("a requirement", CHECK, require="FitsNow"),
+    taken(
+        "a place", placement={"nodeSelector": {"zone": "a"}, "priorityClassName": "low", "runtimeClassName": "nvidia"}
+    ),
+    modelled("a hub id of two parts", id="meta-llama/Llama-3.1-8B"),
+    modelled("pretrained weights from wherever the id leads", weights="Pretrained"),
+    modelled("pretrained weights from a hub", weights="Pretrained", source=HUB),
+    modelled("pretrained weights from a volume", weights="Pretrained", source=VOLUME),
+    modelled("a configuration in the manifest", source=INLINE),
+    modelled("the registry by name", source={"type": "Registry"}),
+    modelled(
+        "a token for a gated model",
+        source={"type": "Hub", "hub": {"revision": COMMIT, "tokenSecretRef": {"name": "hub", "key": "token"}}},
+    ),
+    inferring("a prefill alone", input={"text": {"inputTokens": 2048, "outputTokens": 0}}),
+    inferring("an image", batchSizePerDevice=1, input={"image": {"heightPixels": 224, "widthPixels": 224}}),
+    tolerating("a taint by its key", operator="Exists"),
+    tolerating("a taint by key and value", value="ml", effect="NoSchedule"),
+    sized("CPU and memory as numbers", cpu=4, memory=17179869184),
+    sized("CPU and memory as strings", cpu="500m", memory="16Gi"),
+    sized("a fraction of a core", cpu="0.5"),
+    sized("memory with an exponent", memory="16e9"),
+    sized("a slice of a GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}),
+    sized("another vendor's GPU", gpu={"resourceName": "amd.com/gpu"}),
+    sized("certain products", gpu={"products": ["NVIDIA-L4", "NVIDIA-A100-SXM4-80GB"]}),
+]
+
+# Rules of our own, which a schema cannot hold.
+RULES = [
+    modelled(
+        "a hub without its commit",
+        at("model.source", "source.hub goes with source.type Hub, and only with it"),
+        source={"type": "Hub"},
+    ),
+    modelled(
+        "a hub's commit beside the registry",
+        at("model.source", "source.hub goes with source.type Hub, and only with it"),
+        source={"type": "Registry", "hub": {"revision": COMMIT}},
+    ),
+    modelled(
+        "a volume without its name",
+        at(
+            "model.source",
+            "source.persistentVolumeClaim goes with source.type PersistentVolumeClaim, and only with it",
+        ),
+        source={"type": "PersistentVolumeClaim"},
+    ),
+    modelled(
+        "inline without a configuration",
+        at("model.source", "source.inline goes with source.type Inline, and only with it"),
+        source={"type": "Inline"},
+    ),
+    modelled(
+        "a volume beside inline",
+        at(
+            "model.source",
+            "source.persistentVolumeClaim goes with source.type PersistentVolumeClaim, and only with it",
+        ),
+        source={**INLINE, "persistentVolumeClaim": {"claimName": "models"}},
+    ),
+    modelled(
+        "inline beside a volume",
+        at("model.source", "source.inline goes with source.type Inline, and only with it"),
+        source={**VOLUME, "inline": {"config": "{}"}},
+    ),
+    modelled(
+        "weights that nothing holds",
+        at("model", "weights Pretrained needs a source that holds weights: Hub or PersistentVolumeClaim, not Inline"),
+        weights="Pretrained",
+        source=INLINE,
+    ),
+    refused(
+        "inference without its shape",
+        at("workload", "workload.inference goes with workload.type Inference, and only with it"),
+        workload={"type": "Inference"},
+    ),
+    refused(
+        "training without its shape",
+        at("workload", "workload.training goes with workload.type Training, and only with it"),
+        workload={"type": "Training"},
+    ),
+    refused(
+        "inference beside training",
+        at("workload", "workload.inference goes with workload.type Inference, and only with it"),
+        workload={"type": "Training", "training": {}, "inference": {}},
+    ),
+    refused(
+        "training beside inference",
+        at("workload", "workload.training goes with workload.type Training, and only with it"),
+        workload={"type": "Inference", "inference": {}, "training": {}},
+    ),
+    refused(
+        "a GPU's kind without a GPU",
+        "spec: Invalid value: spec.resources.gpu goes with gpusPerNode 1; remove it, or ask for a GPU",
+        resources={"gpusPerNode": 0, "gpu": {}},
+    ),
+    refused(
+        "a question about no GPU",
+        "spec: Invalid value: spec.resources.gpusPerNode must be 1: the question is about GPUs",
+        CHECK,
+        resources={"gpusPerNode": 0},
+    ),
+    tolerating(
+        "a taint of the node's life cycle",
+        at(
+            "placement.tolerations[0]",
+            "tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own",
+        ),
+        key="node.kubernetes.io/not-ready",
+        operator="Exists",
+    ),
+    tolerating(
+        "a taint of the control plane",
+        at(
+            "placement.tolerations[0]",
+            "tolerations of node.kubernetes.io/ and node-role.kubernetes.io/ taints are the cluster's own",
+        ),
+        key="node-role.kubernetes.io/control-plane",
+        operator="Exists",
+    ),
+    tolerating(
+        "a value that is not compared",
+        at("placement.tolerations[0]", "a toleration with operator Exists takes no value"),
+        operator="Exists",
+        value="ml",
+    ),
+    *(
+        sized(sentence, at("resources.memory", f"{json.dumps(value)}: {NOT_A_QUANTITY}"), memory=value)
+        for sentence, value in {
+            "no memory at all": 0,
+            "no memory, as a string": "0Gi",
+            "negative memory": -1,
+            "memory in words": "plenty",
+            "memory with an unknown suffix": "1ki",
+            "memory with a sign": "+1Gi",
+            "memory without digits before the point": ".5Gi",
+            "memory in billionths": "1n",
+        }.items()
+    ),
+]
+
+# What the schema alone refuses: field and cause.
+SCHEMA = [
+    Case("no model", {}, "spec.model: Required value"),
+    Case("a model without an id", {"model": {}}, "spec.model.id: Required value"),
+    modelled("an empty id", body("model.id", "should be at least 1 chars long"), id=""),
+    modelled("an id with a space", body("model.id", "should match '"), id="my model"),
+    modelled("an id that climbs out", body("model.id", "should match '"), id="../../etc/passwd"),
+    modelled("an id that is a URL", body("model.id", "should match '"), id="https://hub/x"),
+    modelled("an id of 97 characters", "spec.model.id: Too long: may not be more than 96 bytes", id="m" * 97),
+    modelled("an id that is a number", body("model.id", "must be of type string"), id=5),
+    modelled("weights of another kind", "spec.model.weights: Unsupported value: ", weights="Quantized"),
+    modelled(
+        "a branch in place of a commit",
+        body("model.source.hub.revision", "should match '"),
+        source={"type": "Hub", "hub": {"revision": "main"}},
+    ),
+    modelled("a source of another kind", "spec.model.source.type: Unsupported value: ", source={"type": "S3"}),
+    modelled(
+        "a path that climbs out of the volume",
+        body("model.source.persistentVolumeClaim.path", "should match '"),
+        source={"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "m", "path": "../x"}},
+    ),
+    modelled(
+        "a configuration of 17 KiB",
+        "spec.model.source.inline.config: Too long: may not be more than 16384 bytes",
+        source={"type": "Inline", "inline": {"config": " " * 16385}},
+    ),
+    modelled(
+        "a Secret's name in capitals",
+        body("model.source.hub.tokenSecretRef.name", "should match '"),
+        source={"type": "Hub", "hub": {"revision": COMMIT, "tokenSecretRef": {"name": "Hub", "key": "token"}}},
+    ),
+    refused("a workload without a type", "spec.workload.type: Required value", workload={"inference": {}}),
+    refused("a workload of another kind", "spec.workload.type: Unsupported value: ", workload={"type": "Serving"}),
+    inferring(
+        "an empty batch",
+        body("workload.inference.batchSizePerDevice", "should be greater than or equal to 1"),
+        batchSizePerDevice=0,
+    ),
+    inferring(
+        "a batch beyond all memory",
+        body("workload.inference.batchSizePerDevice", "should be less than or equal to 65536"),
+        batchSizePerDevice=65537,
+    ),
+    inferring(
+        "half a sample", body("workload.inference.batchSizePerDevice", "must be of type int64"), batchSizePerDevice=0.5
+    ),
+    inferring(
+        "a batch in quotes",
+        body("workload.inference.batchSizePerDevice", "must be of type integer"),
+        batchSizePerDevice="8",
+    ),
+    inferring(
+        "a batch that is a switch",
+        body("workload.inference.batchSizePerDevice", "must be of type int64"),
+        batchSizePerDevice=True,
+    ),
+    inferring(
+        "no input tokens",
+        body("workload.inference.input.text.inputTokens", "should be greater than or equal to 1"),
+        input={"text": {"inputTokens": 0}},
+    ),
+    inferring(
+        "fewer than no output tokens",
+        body("workload.inference.input.text.outputTokens", "should be greater than or equal to 0"),
+        input={"text": {"outputTokens": -1}},
+    ),
+    inferring(
+        "an image without height",
+        body("workload.inference.input.image.heightPixels", "should be greater than or equal to 1"),
+        input={"image": {"heightPixels": 0}},
+    ),
+    refused(
+        "another optimizer",
+        "spec.workload.training.optimizer: Unsupported value: ",
+        workload={"type": "Training", "training": {"optimizer": "Lion"}},
+    ),
+    refused("another precision", "spec.runtime.precision: Unsupported value: ", runtime={"precision": "fp8"}),
+    refused("another attention", "spec.runtime.attention: Unsupported value: ", runtime={"attention": "Flash"}),
+    sized("two GPUs", body("resources.gpusPerNode", "should be less than or equal to 1"), gpusPerNode=2),
+    sized("fewer than no GPUs", body("resources.gpusPerNode", "should be greater than or equal to 0"), gpusPerNode=-1),
+    sized(
+        "a resource that is no GPU",
+        body("resources.gpu.resourceName", "should match '"),
+        gpu={"resourceName": "example.com/fpga"},
+    ),
+    sized("17 products", "spec.resources.gpu.products: Too many: ", gpu={"products": [f"p{i}" for i in range(17)]}),
+    sized("one product twice", "spec.resources.gpu.products[1]: Duplicate value: ", gpu={"products": ["a", "a"]}),
+    sized(
+        "an empty product", body("resources.gpu.products[0]", "should be at least 1 chars long"), gpu={"products": [""]}
+    ),
+    sized("memory in 33 characters", "spec.resources.memory: Too long: may not be more than 32 bytes", memory="1" * 33),
+    sized("memory as a fraction", body("resources.memory", "must be of type integer,string"), memory=1.5),
+    sized("memory as a switch", body("resources.memory", "must be of type integer,string"), memory=True),
+    tolerating(
+        "a toleration without a key", body("placement.tolerations[0].key", "should be at least 1 chars long"), key=""
+    ),
+    tolerating(
+        "a toleration by another operator", "spec.placement.tolerations[0].operator: Unsupported value: ", operator="Gt"
+    ),
+    tolerating(
+        "a toleration of another effect", "spec.placement.tolerations[0].effect: Unsupported value: ", effect="Sleep"
+    ),
+    refused(
+        "17 tolerations",
+        "spec.placement.tolerations: Too many: ",
+        placement={"tolerations": [{"key": f"k{i}"} for i in range(17)]},
+    ),
+    refused(
+        "17 node labels",
+        "spec.placement.nodeSelector: Too many: ",
+        placement={"nodeSelector": {f"k{i}": "v" for i in range(17)}},
+    ),
+    refused(
+        "a node label's value of 64 characters",
+        "spec.placement.nodeSelector.zone: Too long: may not be more than 63 bytes",
+        placement={"nodeSelector": {"zone": "z" * 64}},
+    ),
+    refused(
+        "a node label that is a number",
+        body("placement.nodeSelector.zone", "must be of type string"),
+        placement={"nodeSelector": {"zone": 1}},
+    ),
+    refused("another profile", "spec.measure.profile: Unsupported value: ", measure={"profile": "Quick"}),
+    refused(
+        "no warm-up",
+        body("measure.warmupIterations", "should be greater than or equal to 1"),
+        measure={"warmupIterations": 0},
+    ),
+    refused(
+        "a window without length",
+        body("measure.windowSeconds", "should be greater than or equal to 1"),
+        measure={"windowSeconds": 0},
+    ),
+    refused(
+        "one iteration",
+        body("measure.minIterations", "should be greater than or equal to 2"),
+        measure={"minIterations": 1},
+    ),
+    refused("another policy", "spec.preflight.policy: Unsupported value: ", preflight={"policy": "Adapt"}),
+    refused(
+        "a deadline of nine seconds",
+        body("deadlines.runningSeconds", "should be greater than or equal to 10"),
+        deadlines={"runningSeconds": 9},
+    ),
+    refused(
+        "a deadline of more than a week",
+        body("deadlines.pendingSeconds", "should be less than or equal to 604800"),
+        deadlines={"pendingSeconds": 604801},
+    ),
+    refused(
+        "eleven retries",
+        body("maxInfrastructureRetries", "should be less than or equal to 10"),
+        maxInfrastructureRetries=11,
+    ),
+    refused(
+        "fewer than no retries",
+        body("maxInfrastructureRetries", "should be greater than or equal to 0"),
+        maxInfrastructureRetries=-1,
+    ),
+    refused(
+        "a negative time to live",
+        body("ttlSecondsAfterFinished", "should be greater than or equal to 0"),
+        ttlSecondsAfterFinished=-1,
+    ),
+    refused(
+        "a time to live in words",
+        body("ttlSecondsAfterFinished", "must be of type integer"),
+        ttlSecondsAfterFinished="1h",
+    ),
+    refused("suspended in words", body("suspend", "must be of type boolean"), suspend="yes"),
+    refused("another requirement", "spec.require: Unsupported value: ", CHECK, require="Maybe"),
+]
+
+# Refused by kubectl's own strictness; another client is warned and the field is pruned.
+UNKNOWN_FIELDS = [
+    refused("an unknown field of spec", 'unknown field "spec.podTemplate"', podTemplate={}),
+    modelled("an unknown field below", 'unknown field "spec.model.trustRemoteCode"', trustRemoteCode=True),
+    refused("a field in snake case", 'unknown field "spec.max_infrastructure_retries"', max_infrastructure_retries=1),
+    refused("a BenchmarkJob's field in a question", 'unknown field "spec.suspend"', CHECK, suspend=True),
+]
