@@ -96,6 +96,7 @@ class Reason(StrEnum):
     NOT_STEADY = "NotSteady"
     ENERGY_MEASURED = "EnergyMeasured"
     ENERGY_UNAVAILABLE = "EnergyUnavailable"
+    ENERGY_SHARED = "EnergyShared"
     IN_PROGRESS = "InProgress"
     # ModelCheck
     EVALUATED = "Evaluated"

@@ -9,7 +9,8 @@ from wattmark.api.report import Report
 from wattmark.decide import summary
 from wattmark.decide.compare import comparability_key, comparison
 from wattmark.decide.plan import Action, Announcement, Plan, Seen
-from wattmark.decide.saying import Sayings, dated, in_progress, no, said, settled, timestamp, unknown, yes
+from wattmark.decide.saying import Saying, Sayings, dated, in_progress, no, said, settled, timestamp, unknown, yes
+from wattmark.nodes import NVIDIA_SHARED
 from wattmark.observe import SeenPod
 from wattmark.preflight import Preflight
 
@@ -125,14 +126,6 @@ class Draft:
                 f"{MAX_VARIATION_RATIO:.0%}); "
                 "use an idle node or a longer window",
             )
-        missing = next(
-            (u.message for u in report.unavailable if u.field.startswith("energy")), "no energy was reported"
-        )
-        energy = (
-            yes(Reason.ENERGY_MEASURED, "from the GPUs' energy counters over the measured window")
-            if results.energy.gpu_joules is not None
-            else no(Reason.ENERGY_UNAVAILABLE, missing)
-        )
         done = f"measured {results.iterations} iterations in {results.window_seconds:.1f} s"
         ended_at = pod.ended.finished if pod.ended and pod.ended.finished else self.now
         known = {u.field for u in report.unavailable}
@@ -155,7 +148,7 @@ class Draft:
             ConditionType.RUNNING: no(Reason.ENDED, "the runner has ended"),
             ConditionType.RESULTS_AVAILABLE: yes(Reason.MEASURED, done),
             ConditionType.MEASUREMENT_VALID: valid,
-            ConditionType.ENERGY_VALID: energy,
+            ConditionType.ENERGY_VALID: _energy(self.spec, report),
             ConditionType.COMPLETE: yes(Reason.MEASURED, done),
         }
         settled(self.sayings, yes(Reason.MEASURED, done))
@@ -164,3 +157,17 @@ class Draft:
     def attempts(self, attempts: list[Attempt]) -> None:
         """Store the run's Pods, and what they held of GPUs for how long."""
         self.changes["attempts"] = attempts
+
+
+def _energy(spec: BenchmarkJobSpec, report: Report) -> Saying:
+    """Whether the joules are the run's own."""
+    if report.results is None or report.results.energy.gpu_joules is None:
+        named = (u.message for u in report.unavailable if u.field.startswith("energy"))
+        return no(Reason.ENERGY_UNAVAILABLE, next(named, "no energy was reported"))
+    if spec.resources.gpu and spec.resources.gpu.resource_name == NVIDIA_SHARED:
+        return no(
+            Reason.ENERGY_SHARED,
+            "the GPU's energy counter counts every container that shares the GPU; for the run's own energy, ask for a "
+            "whole one (resources.gpu.resourceName nvidia.com/gpu)",
+        )
+    return yes(Reason.ENERGY_MEASURED, "from the GPUs' energy counters over the measured window")
