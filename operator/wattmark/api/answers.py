@@ -118,10 +118,10 @@ class NodeTypeAnswer(Model):
         None, description="Need on one GPU of this type (deviceBytes); on type cpu: host memory."
     )
     offered_bytes: Bytes | None = Field(
-        None, description="Memory of one GPU of this type; on type cpu: the most that one node can give."
+        None, description="Memory of one GPU of this type, in bytes; on type cpu: the most that one node can give."
     )
     headroom_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
-        None, description="offeredBytes less the likely need; below zero: that much is missing."
+        None, description="offeredBytes less the likely need, in bytes; below zero: that much is missing."
     )
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")

@@ -52,8 +52,7 @@ class Memory(Model):
     )
     host_peak_bytes: Bytes | None = Field(
         None,
-        description="Most resident host memory of the runner's process (peak resident set size), imports and load "
-        "included.",
+        description="Most bytes of host memory that were resident for the runner's process, imports and load included.",
     )
 
 
@@ -75,10 +74,14 @@ class DeviceFigures(Model):
 
     index: Annotated[int, Field(ge=0, le=1023)] = Field(description="Index of the device within the run, from 0.")
     uuid: Annotated[str, Field(max_length=48)] | None = Field(None, description="The GPU's or MIG instance's UUID.")
-    allocated_peak_bytes: Bytes | None = Field(None, description="As memory.allocatedPeakBytes, of this device.")
-    reserved_peak_bytes: Bytes | None = Field(None, description="As memory.reservedPeakBytes, of this device.")
-    process_peak_bytes: Bytes | None = Field(None, description="As memory.processPeakBytes, of this device.")
-    device_peak_bytes: Bytes | None = Field(None, description="As memory.devicePeakBytes, of this device.")
+    allocated_peak_bytes: Bytes | None = Field(
+        None, description="As memory.allocatedPeakBytes, of this device, in bytes."
+    )
+    reserved_peak_bytes: Bytes | None = Field(
+        None, description="As memory.reservedPeakBytes, of this device, in bytes."
+    )
+    process_peak_bytes: Bytes | None = Field(None, description="As memory.processPeakBytes, of this device, in bytes.")
+    device_peak_bytes: Bytes | None = Field(None, description="As memory.devicePeakBytes, of this device, in bytes.")
     gpu_joules: Joules | None = Field(None, description="As energy.gpuJoules, of this device.")
 
 
@@ -107,7 +110,7 @@ class Results(Model):
     )
     parameter_count: Count = Field(description="Parameters of the model as loaded, tied weights counted once.")
     model_load_seconds: Seconds = Field(
-        description="From the start of loading (or random initialisation) to weights on the device."
+        description="Seconds from the start of loading (or random initialisation) to weights on the device."
     )
     window_seconds: Seconds = Field(description="Length of the measured window, in seconds.")
     iterations: Count = Field(description="Iterations in the measured window.")
@@ -160,7 +163,7 @@ class Environment(Model):
     compute_capability: Annotated[str, Field(max_length=8)] | None = Field(
         None, description="CUDA compute capability, major.minor."
     )
-    power_limit_watts: Watts | None = Field(None, description="Enforced power limit of one GPU.")
+    power_limit_watts: Watts | None = Field(None, description="Enforced power limit of one GPU, in watts.")
     sm_clock_megahertz: Annotated[int, Field(ge=0, le=100000)] | None = Field(
         None, description="SM clock in megahertz, halfway through the window, while the GPU works."
     )
