@@ -133,3 +133,9 @@ def space(api: Api, release: str, namespace: str) -> Iterator[Space]:
     """The module's namespace, watched, with the operator at work."""
     with observed(api, namespace) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def runner_image(access: Access) -> str:
+    """The runner image that the installed operator uses."""
+    return access.runner_image

@@ -12,7 +12,7 @@ from typing import Any
 
 Body = dict[str, Any]
 JSON, MERGE_PATCH = "application/json", "application/merge-patch+json"
-SECONDS = 120.0  # a wait that lasts longer fails the test; no promise is measured by it
+SECONDS = 90.0  # a wait that lasts longer fails the test; no promise is measured by it
 
 
 @dataclass(frozen=True)

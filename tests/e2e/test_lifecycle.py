@@ -1,0 +1,318 @@
+"""A BenchmarkJob's life on the real cluster: run once, deleted, created anew, suspended, resumed, in a crowd."""
+
+import json
+import math
+import time
+from typing import Any
+
+import pytest
+from tests.e2e.conftest import OPERATOR_USER, Tool
+from tests.e2e.reach import Body, Sight
+from tests.e2e.space import Space, benchmark, condition, ended, holds, nowhere, of_run, outcome, results, runs, tiny
+
+pytestmark = pytest.mark.slow
+
+HOLD = "wattmark.dev/test-holds"
+CROWD = [f"crowd-{number:02}" for number in range(20)]
+STILL_SECONDS = 5.0  # how long nothing is to happen
+
+
+@pytest.fixture(scope="module")
+def settled(space: Space, kubectl: Tool) -> Body:
+    """A run that was applied by kubectl, on a node with room for it, and has ended."""
+    _apply(space, kubectl)
+    return space.end("settled")
+
+
+def _apply(space: Space, kubectl: Tool) -> str:
+    manifest = json.dumps(benchmark("settled", tiny()))
+    return kubectl("--namespace", space.namespace, "apply", "--filename", "-", stdin=manifest)
+
+
+def _states(sights: list[Sight]) -> list[Body]:
+    """What the versions of one object say beside their progress, without repeats."""
+    states: list[Body] = []
+    for sight in sights:
+        status = {k: v for k, v in sight.body.get("status", {}).items() if k != "progress"}
+        status["summary"] = {k: v for k, v in status.get("summary", {}).items() if k != "progress"}
+        if not states or states[-1] != status:
+            states.append(status)
+    return states
+
+
+def test_a_prompt_run_is_written_three_times(space: Space, settled: Body) -> None:
+    sights = space.benchmarks.of("settled")
+    states = _states(sights)
+    progress = len(sights) - len(states)
+    uid = settled["metadata"]["uid"]
+    space.events.wait("the Event of the end", lambda s: s.body["involvedObject"].get("uid") == uid)
+    told = [s for s in space.events.all() if s.body["involvedObject"].get("uid") == uid]
+    jobs = [s for s in space.jobs.of("settled-run") if s.kind == "ADDED"]
+    print(f"\n{len(states) - 1} status patches, {progress} more of progress, {len(jobs)} Job, {len(told)} Event")
+    print(f"phases: {[s.get('phase') for s in states]}")
+    assert outcome(settled) == "Measured"
+    assert [s.get("phase") for s in states] == [None, "Pending", "Running", "Completed"]
+    assert len(jobs) == 1
+    assert len(told) <= 2
+    assert "results" not in states[1] | states[2]
+    assert states[1]["predictions"], "the prediction stands before the run"
+
+
+def test_applying_it_again_runs_nothing_again(space: Space, kubectl: Tool, settled: Body) -> None:
+    assert "unchanged" in _apply(space, kubectl)
+    time.sleep(STILL_SECONDS)
+    assert space.benchmarks.newest("settled") == settled  # to the resource version
+    assert len({s.body["metadata"]["uid"] for s in space.pods.all() if of_run(s, "settled")}) == 1
+    assert len({s.body["metadata"]["uid"] for s in space.jobs.of("settled-run")}) == 1
+
+
+def test_a_finished_run_keeps_its_figures_when_its_job_expires(space: Space, settled: Body) -> None:
+    space.api.patch(space.benchmark_path("settled"), {"spec": {"ttlSecondsAfterFinished": 1}})
+    space.jobs.gone("settled-run")
+    pod = space.pod("settled").body["metadata"]["name"]
+    space.pods.gone(pod)
+    time.sleep(STILL_SECONDS)
+    after = space.benchmarks.newest("settled")
+    assert after is not None
+    assert results(after) == results(settled)
+    assert after["status"]["observedGeneration"] == after["metadata"]["generation"] == 2
+    assert after["status"]["phase"] == "Completed"
+    assert [s.kind for s in space.jobs.of("settled-run")][-1] == "DELETED"
+
+
+def test_deleting_it_while_it_waits_removes_job_and_pod(space: Space) -> None:
+    space.start("waits", nowhere())
+    pod = space.pod("waits").body["metadata"]["name"]
+    space.says("waits", "Running", "Unschedulable")
+    space.api.delete(space.benchmark_path("waits"))
+    space.jobs.gone("waits-run")
+    space.pods.gone(pod)
+
+
+def test_deleting_it_while_it_runs_removes_job_and_pod(space: Space) -> None:
+    long = tiny(measure={"warmupIterations": 1, "windowSeconds": 600, "minIterations": 2})
+    space.start("runs", long)
+    pod = space.running("runs").body["metadata"]["name"]
+    space.api.delete(space.benchmark_path("runs"))
+    space.jobs.gone("runs-run")
+    space.pods.gone(pod)
+
+
+def test_a_namesake_never_shows_the_figures_of_the_run_before_it(space: Space) -> None:
+    first = space.start("again")["metadata"]["uid"]
+    before = space.end("again", first)
+    assert outcome(before) == "Measured", before["status"]
+    old_job = before["status"]["job"]["uid"]
+    space.api.patch(space.job_path("again"), {"metadata": {"finalizers": [HOLD]}})
+    space.api.delete(space.benchmark_path("again"))
+    space.jobs.wait("the old Job is going", lambda s: bool(s.body["metadata"].get("deletionTimestamp")))
+    second = space.start("again")["metadata"]["uid"]
+    waiting = space.says("again", "Running", "WaitingForOldRun").body
+    assert waiting["metadata"]["uid"] == second
+    time.sleep(STILL_SECONDS)
+    held = space.benchmarks.newest("again")
+    assert held is not None
+    assert not [held["status"][k] for k in ("results", "attempts", "job") if held["status"].get(k)]
+    space.api.patch(space.job_path("again"), {"metadata": {"finalizers": None}})
+    after = space.end("again", second)
+    assert outcome(after) == "Measured", after["status"]
+    assert after["status"]["job"]["uid"] != old_job
+    assert results(after) != results(before)
+    shown = [s.body for s in space.benchmarks.of("again") if s.body["metadata"]["uid"] == second]
+    assert all(results(body) is None for body in shown if not ended(body))
+    old_pods = {a["podUid"] for a in before["status"]["attempts"]}
+    assert not [a for body in shown for a in body.get("status", {}).get("attempts", []) if a["podUid"] in old_pods]
+
+
+def _strangers_job(name: str, labels: dict[str, str]) -> Body:
+    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
+    pod = {
+        "restartPolicy": "Never",
+        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+        "containers": [{"name": "main", "image": "nowhere.invalid/none", "securityContext": security}],
+    }
+    template = {"metadata": {"labels": labels}, "spec": pod}
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {"name": f"{name}-run", "labels": labels},
+        "spec": {"suspend": True, "template": template},
+    }
+
+
+@pytest.mark.parametrize(
+    ("name", "labelled"),
+    [
+        pytest.param("plain", False, id="a Job of that name without our labels"),
+        pytest.param("marked", True, id="a Job of that name with our labels, but of no BenchmarkJob"),
+    ],
+)
+def test_a_strangers_job_is_neither_adopted_nor_touched(space: Space, name: str, labelled: bool) -> None:
+    labels = {"wattmark.dev/kind": "BenchmarkJob", "wattmark.dev/name": name} if labelled else {"colour": "blue"}
+    # The admission policies leave such a label to the operator, so it takes the operator's rights to put it there.
+    there = space.api.impersonating(OPERATOR_USER).create(space.jobs_path, _strangers_job(name, labels))
+    before = space.jobs.wait(  # the Job controller has said that it is suspended
+        f"{name}-run settled",
+        lambda s: s.body["metadata"]["uid"] == there["metadata"]["uid"] and holds(s.body, "Suspended"),
+    ).body
+    space.start(name)
+    failed = space.end(name)
+    assert outcome(failed) == "NameConflict"
+    assert f"Job {name}-run exists and is not this BenchmarkJob's" in condition(failed, "Failed")["message"]
+    assert results(failed) is None
+    assert "job" not in failed["status"]
+    space.api.delete(space.benchmark_path(name))
+    space.benchmarks.gone(name)
+    time.sleep(STILL_SECONDS / 2)
+    assert space.jobs.newest(f"{name}-run") == before
+    assert space.api.get(space.job_path(name)) is not None
+
+
+def test_a_strangers_pod_is_neither_read_nor_touched(space: Space, runner_image: str) -> None:
+    uid = space.start("forged", nowhere())["metadata"]["uid"]
+    own = space.pod("forged").body
+    space.says("forged", "Running", "Unschedulable")
+    forgery = _forged_pod(own, uid, runner_image)
+    creator = space.api.impersonating("system:serviceaccount:kube-system:job-controller")
+    status, answer = creator.ask("POST", space.pods_path, forgery)
+    assert status == 201, answer
+    space.pods.wait(
+        "the forged Pod's report",
+        lambda s: s.body["metadata"]["name"] == "forged-run-00000" and s.body["status"]["phase"] == "Succeeded",
+    )
+    time.sleep(STILL_SECONDS)
+    after = space.benchmarks.newest("forged")
+    assert after is not None
+    assert condition(after, "Running")["reason"] == "Unschedulable"
+    assert {a["podUid"] for a in after["status"].get("attempts", [])} <= {own["metadata"]["uid"]}
+    space.api.delete(space.benchmark_path("forged"))
+    space.pods.gone(own["metadata"]["name"])
+    assert space.pods.newest("forged-run-00000") is not None
+
+
+def _forged_pod(own: Body, uid: str, image: str) -> Body:
+    """A Pod with the labels of a run's own, that reports its own figures for that very run, and has another owner."""
+    code = (
+        "import json,os;"
+        f"r={{'schemaVersion':1,'runUid':'{uid}','podUid':os.environ['POD'],"
+        "'failure':{'reason':'RunnerError','message':'forged'}};"
+        "open('/dev/termination-log','w').write(json.dumps(r))"
+    )
+    container = own["spec"]["containers"][0]
+    field = {"fieldRef": {"fieldPath": "metadata.uid"}}
+    labels = {
+        k: v for k, v in own["metadata"]["labels"].items() if k.startswith(("wattmark.dev/", "app.kubernetes.io/"))
+    }
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "forged-run-00000", "labels": labels},
+        "spec": {
+            "restartPolicy": "Never",
+            "automountServiceAccountToken": False,
+            "securityContext": own["spec"]["securityContext"],
+            "containers": [
+                {
+                    "name": container["name"],
+                    "image": image,
+                    "imagePullPolicy": container["imagePullPolicy"],
+                    "command": ["/opt/wattmark/bin/python", "-c", code],
+                    "env": [{"name": "POD", "valueFrom": field}],
+                    "securityContext": container["securityContext"],
+                }
+            ],
+        },
+    }
+
+
+def test_a_run_that_is_suspended_from_the_start_begins_when_resumed(space: Space) -> None:
+    space.start("held", tiny(suspend=True))
+    space.says("held", "Suspended", "Suspended")
+    time.sleep(STILL_SECONDS / 2)
+    assert space.jobs.of("held-run") == []
+    space.api.patch(space.benchmark_path("held"), {"spec": {"suspend": False}})
+    done = space.end("held")
+    assert outcome(done) == "Measured", done["status"]
+    assert condition(done, "Suspended")["reason"] == "Resumed"
+
+
+def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Space) -> None:
+    space.start("paused", tiny(measure={"warmupIterations": 1, "windowSeconds": 4, "minIterations": 2}))
+    first = space.running("paused").body["metadata"]
+    space.says("paused", "Running", "Running")
+    space.api.patch(space.benchmark_path("paused"), {"spec": {"suspend": True}})
+    space.pods.gone(first["name"])
+    space.says("paused", "Suspended", "Suspended")
+    suspended = space.api.get(space.job_path("paused"))
+    assert suspended is not None
+    assert suspended["spec"]["suspend"] is True
+    job = suspended["metadata"]["uid"]
+    time.sleep(STILL_SECONDS / 2)
+    assert [s for s in space.pods.all() if of_run(s, "paused") and s.body["metadata"]["uid"] != first["uid"]] == []
+    space.api.patch(space.benchmark_path("paused"), {"spec": {"suspend": False}})
+    done = space.end("paused")
+    assert outcome(done) == "Measured", done["status"]
+    assert done["status"]["job"]["uid"] == job
+    print(f"\nattempts: {done['status']['attempts']}")
+    assert done["status"]["attempts"][-1]["outcome"] == "Succeeded"
+    assert done["status"]["attempts"][0]["podUid"] == first["uid"]
+
+
+@pytest.fixture(scope="module")
+def crowd(space: Space) -> dict[str, Body]:
+    """Twenty BenchmarkJobs, submitted at once, once all have ended."""
+    begun = time.monotonic()
+    for name in CROWD:
+        space.start(name)
+    found = {name: space.end(name, seconds=420) for name in CROWD}
+    print(f"\ntwenty at once: all ended after {time.monotonic() - begun:.0f} s")
+    return found
+
+
+def test_twenty_at_once_all_end_with_figures(space: Space, crowd: dict[str, Body]) -> None:
+    assert {name: outcome(body) for name, body in crowd.items()} == dict.fromkeys(CROWD, "Measured")
+    assert all(results(body) for body in crowd.values())
+    writes = [len(_states(space.benchmarks.of(name))) - 1 for name in CROWD]
+    print(f"\nstatus patches a run, progress apart: {sorted(writes)}, {sum(writes) / len(writes):.1f} on average")
+    pods = {s.body["metadata"]["uid"] for s in space.pods.all() if s.body["metadata"]["name"].startswith("crowd-")}
+    assert len(pods) == len(CROWD)
+
+
+def test_of_twenty_only_as_many_run_at_once_as_fit(space: Space, crowd: dict[str, Body]) -> None:
+    node = space.api.get(f"/api/v1/nodes/{crowd[CROWD[0]]['status']['environment']['node']}")
+    assert node is not None
+    fit = math.floor(_cores(node["status"]["allocatable"]["cpu"]) / 0.5)
+    running: set[str] = set()
+    most = 0
+    for sight in space.pods.all():
+        name = sight.body["metadata"]["name"]
+        if name.startswith("crowd-") and sight.kind != "DELETED" and runs(sight.body):
+            running.add(name)
+        else:
+            running.discard(name)
+        most = max(most, len(running))
+    print(f"\nat most {most} ran at once; the node has room for {fit} at 500m, less what else asks for CPU there")
+    assert 1 <= most <= fit
+
+
+def _cores(quantity: Any) -> float:
+    text = str(quantity)
+    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
+
+
+def test_nothing_is_written_while_nothing_changes(space: Space, crowd: dict[str, Body]) -> None:
+    time.sleep(1)  # the Job controller's last words about the last run
+    before = {s.body["metadata"]["name"]: s.version for s in space.benchmarks.all() if s.kind != "DELETED"}
+    events = len(space.events.all())
+    time.sleep(2 * STILL_SECONDS)
+    after = {s.body["metadata"]["name"]: s.version for s in space.benchmarks.all() if s.kind != "DELETED"}
+    assert after == before
+    assert [s.body["reason"] for s in space.events.all()[events:] if "wattmark" in str(s.body.get("source"))] == []
+
+
+def test_deleting_a_finished_run_removes_job_and_pod(space: Space, crowd: dict[str, Body]) -> None:
+    pod = crowd["crowd-00"]["status"]["attempts"][-1]["podName"]
+    assert space.pods.newest(pod) is not None
+    space.api.delete(space.benchmark_path("crowd-00"))
+    space.jobs.gone("crowd-00-run")
+    space.pods.gone(pod)
