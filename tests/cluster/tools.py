@@ -29,6 +29,7 @@ def build(cache: Cache, module: str, names: Sequence[str] = ()) -> None:
     partial = target.with_name(target.name + ".partial")
     shutil.rmtree(partial, ignore_errors=True)
     partial.mkdir(parents=True)
+    (cache.go / "tmp").mkdir(parents=True, exist_ok=True)
     packages = [package_of(module, name) for name in names or TOOLS[module]]
     command = ["nice", go(cache), "install", "-trimpath", "-ldflags", linker_flags(module), *packages]
     run(command, env=environment(cache, partial), cwd=GO_MODULES / module, log=cache.logs / f"go-{module}.log")
@@ -68,6 +69,7 @@ def environment(cache: Cache, binaries: Path) -> dict[str, str]:
         "GOMODCACHE": str(cache.go / "modules"),
         "GOFLAGS": "-buildvcs=false -modcacherw",
         "GOPATH": str(cache.go),
+        "GOTMPDIR": str(cache.go / "tmp"),
         "GOTOOLCHAIN": "local",
         "GOWORK": "off",
         "HOME": os.environ.get("HOME", "/root"),
