@@ -80,16 +80,22 @@ def has_enough_gpus(case: Case) -> Objection | None:
 
 
 def lets_the_pod_land(case: Case) -> Objection | None:
-    """Some node carries the selected labels and no taint that is not tolerated."""
+    """Some node carries the selected labels and no taint that is not tolerated.
+
+    Of a run this is not known beforehand: a node that starts loses its taints, an autoscaler adds labelled ones. The
+    scheduler will say.
+    """
     if case.places or not case.kind.members:
         return None
     selector = case.asked.placement.node_selector or {}
     selected = [m.node for m in case.kind.members if _selected(m.node, selector)]
     if not selected:
         wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
-        return Objection("NotSelected", f"no node of this type carries the labels of placement.nodeSelector: {wanted}")
+        message = f"no node of this type carries the labels of placement.nodeSelector: {wanted}"
+        return Objection("NotSelected", message, unknown=not case.asked.only_asks)
     taints = {str(taint) for node in selected for taint in untolerated(case.asked, node)}
-    return Objection("Taint", f"taints that placement.tolerations does not tolerate: {', '.join(sorted(taints))}")
+    message = f"taints that placement.tolerations does not tolerate: {', '.join(sorted(taints))}"
+    return Objection("Taint", message, unknown=not case.asked.only_asks)
 
 
 def can_do_the_precision(case: Case) -> Objection | None:

@@ -4,26 +4,15 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from pydantic import ValidationError
-
 from wattmark.api.benchmarkjob import Progress
 from wattmark.cluster.client import Client, Conflict, Refused, Unreachable
 from wattmark.identity import BENCHMARK_JOB, CONTAINER, Key
 from wattmark.observe import SeenPod
+from wattmark.progress import last_progress
 
 MOST_AT_ONCE = 8
 TAIL = {"tailLines": "3", "limitBytes": "2048", "container": CONTAINER}
 _LOG = logging.getLogger(__name__)
-
-
-def last_progress(log: bytes) -> Progress | None:
-    """The newest line of a log's tail that is progress; None where none is."""
-    for line in reversed(log.splitlines()):
-        try:
-            return Progress.model_validate_json(line)
-        except ValidationError:
-            continue
-    return None
 
 
 async def follow(

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from wattmark.api.schema import GROUP
 from wattmark.identity import CONTAINER, NAME_LABEL
 
 Body = Mapping[str, Any]
@@ -135,7 +136,7 @@ def job(body: Body) -> SeenJob:
         namespace=text(metadata.get("namespace")),
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
-        owner_kind=text(owner.get("kind")),
+        owner_kind=text(owner.get("kind")) if text(owner.get("apiVersion")).startswith(f"{GROUP}/") else "",
         owner_name=text(owner.get("name")),
         owner_uid=text(owner.get("uid")),
         created=epoch(metadata.get("creationTimestamp")) or 0.0,
@@ -200,10 +201,14 @@ def _ended(terminated: Body) -> Ended | None:
     )
 
 
-def latest_refusal(events: Iterable[Body]) -> str:
-    """The newest FailedCreate message of a Job's Events: why the API server refused its Pod; empty where none did."""
-    refusals = [e for e in events if e.get("reason") == "FailedCreate"]
-    newest = max(refusals, key=_event_time, default=None)
+NO_POD = ("FailedCreate",)  # of a Job: the API server refused its Pod
+NO_CONTAINER = ("FailedMount", "FailedAttachVolume", "FailedCreatePodSandBox")  # of a Pod: told nowhere else
+
+
+def latest_trouble(events: Iterable[Body], reasons: tuple[str, ...], since: float) -> str:
+    """The newest message among Events of these reasons that are not older than `since`; empty where there is none."""
+    troubles = [e for e in events if e.get("reason") in reasons and _event_time(e) >= since]
+    newest = max(troubles, key=_event_time, default=None)
     return "" if newest is None else _shown(newest.get("message"))
 
 

@@ -20,6 +20,7 @@ from wattmark.nodes import NodeType, SeenGpuPod, SeenNode, cpu_type, node_types
 from wattmark.observe import clean
 
 MOST_PREDICTIONS = 16
+MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 
 
@@ -132,7 +133,19 @@ def of_config(config: object) -> Facts | Refusal:
     found = models.architecture(config)
     if isinstance(found, Unsupported):
         return Refusal(Reason.UNSUPPORTED_MODEL, clean(f"the model's configuration is not supported: {found}", 512))
-    return Facts(found, json.dumps(dict(config), separators=(",", ":")))
+    text = json.dumps(dict(config), separators=(",", ":"))
+    if len(text) > MOST_CONFIG_BYTES:
+        labels = config.get("id2label")
+        short = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}
+        classes = {"num_labels": len(labels)} if isinstance(labels, Mapping) else {}
+        text = json.dumps({**short, **classes}, separators=(",", ":"))
+    if len(text) > MOST_CONFIG_BYTES:
+        return Refusal(
+            Reason.UNSUPPORTED_MODEL,
+            f"the model's configuration has {len(text)} bytes; more than {MOST_CONFIG_BYTES} cannot be handed to a "
+            "runner",
+        )
+    return Facts(found, text)
 
 
 def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> Fleet:

@@ -34,13 +34,13 @@ from wattmark.decide.saying import timestamp
 from wattmark.hub import Hub, HubConfig, HubSilent
 from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, NAME_LABEL, Key, run_name
 from wattmark.manifests import Runner
-from wattmark.observe import SeenPod
+from wattmark.observe import SeenJob, SeenPod
 from wattmark.workqueue import Again
 from wattmark.world import World, object_path
 from wattmark.writing import changes, only_drifts
 
 MESSAGE_REFRESH_SECONDS = 60.0  # a message that only drifts is refreshed this often at most
-REFUSAL_AFTER_SECONDS = 1.0  # a Job without a Pod for longer may have been refused one
+EVENTS_AFTER_SECONDS = 1.0  # a Job without a Pod, or a Pod without a container, for longer may be in trouble
 COMPONENT = "wattmark-operator"
 _LOG = logging.getLogger(__name__)
 S = TypeVar("S", bound=Model)
@@ -136,17 +136,15 @@ class Reconciler:
         if isinstance(spec, BenchmarkJobSpec) and not ours and benchmark.finished(status) is None:
             facts = await self._facts(spec.model)
             asked = facts if isinstance(facts, str) else preflight.for_benchmark(spec, facts, self._fleet())
-        pods, refusal = self.world.pods_of(key), ""
+        pods, refusal, stuck = self.world.pods_of(key), "", ""
         if job is not None and ours and (job.failed_reason or job.succeeded):
             if benchmark.finished(status) is None:
                 pods = await self._pods_now(key, pods)
         elif job is not None and ours and not job.suspended:
-            own = [p for p in pods if p.owner_uid == job.uid]
-            if not own and self.clock() - job.created > REFUSAL_AFTER_SECONDS:
-                refusal = await self._refusal(key, job.uid)
+            refusal, stuck = await self._troubles(key, job, [p for p in pods if p.owner_uid == job.uid])
         if job is None or not any(p.running and p.owner_uid == job.uid for p in pods):
             memory.progress = None  # of an attempt that is over
-        return Seen(identity, spec, status, job, pods, asked, memory.not_created, refusal, memory.progress)
+        return Seen(identity, spec, status, job, pods, asked, memory.not_created, refusal, stuck, memory.progress)
 
     async def _pods_now(self, key: Key, held: tuple[SeenPod, ...]) -> tuple[SeenPod, ...]:
         """The run's Pods, asked for: of a Job that is over the watch may not have told the Pod, nor its report, yet."""
@@ -174,12 +172,21 @@ class Reconciler:
             return answer.message
         return preflight.facts(model, answer.config if isinstance(answer, HubConfig) else answer.message)
 
-    async def _refusal(self, key: Key, job_uid: str) -> str:
-        selector = f"involvedObject.uid={job_uid},reason=FailedCreate"
-        page = await self.client.page(
-            f"/api/v1/namespaces/{key.namespace}/events", {"fieldSelector": selector, "limit": "50"}
-        )
-        return observe.latest_refusal(observe.items(page.get("items")))
+    async def _troubles(self, key: Key, job: SeenJob, pods: list[SeenPod]) -> tuple[str, str]:
+        """Why the Job has no Pod, and why its Pod has no container: asked for only then, for only Events tell."""
+        now, live = self.clock(), [p for p in pods if not p.terminal]
+        last_end = max((p.ended.finished or 0.0 for p in pods if p.ended), default=0.0)
+        if not live and now - max(job.created, last_end) > EVENTS_AFTER_SECONDS:
+            return await self._events(key, job.uid, observe.NO_POD, last_end), ""
+        starting = next((p for p in live if p.node and not p.waiting_message and not p.running and not p.ended), None)
+        if starting is not None and now - starting.created > EVENTS_AFTER_SECONDS:
+            return "", await self._events(key, starting.uid, observe.NO_CONTAINER, starting.created)
+        return "", ""
+
+    async def _events(self, key: Key, uid: str, reasons: tuple[str, ...], since: float) -> str:
+        params = {"fieldSelector": f"involvedObject.uid={uid},type=Warning", "limit": "50"}
+        page = await self.client.page(f"/api/v1/namespaces/{key.namespace}/events", params)
+        return observe.latest_trouble(observe.items(page.get("items")), reasons, since)
 
     async def _check(self, key: Key, body: dict[str, Any]) -> float | None:
         identity = _identity(key, body)
@@ -247,15 +254,17 @@ class Reconciler:
         except Conflict:
             return await self._namesake(key, f"{base}/{manifest['metadata']['name']}")
         except Refused as refused:
-            return NotCreated(CreationFailure.REFUSED, observe.clean(refused))
+            why = CreationFailure.INVALID if refused.status in (400, 422) else CreationFailure.REFUSED
+            return NotCreated(why, observe.clean(refused))
         return None
 
     async def _namesake(self, key: Key, path: str) -> NotCreated | None:
         body = await self.client.get(path)
         if body is None:
             raise Again
-        job = observe.job(body)
-        if job.owner_uid and job.owner_uid == self.world.uid(key):
+        job, labels = observe.job(body), observe.mapping(body["metadata"].get("labels"))
+        # Without our label a Job was not made by us, and no watch of ours would tell of it.
+        if job.owner_uid and job.owner_uid == self.world.uid(key) and labels.get(KIND_LABEL) == BENCHMARK_JOB:
             self.world.jobs.put(body)
             return None
         if job.deleting or (job.owner_kind, job.owner_name) == (key.kind, key.name):

@@ -16,10 +16,15 @@ def changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def only_drifts(old: Mapping[str, Any], new: Mapping[str, Any]) -> bool:
-    """Whether nothing but the messages of conditions differs: the scheduler rewords its own at every node event."""
-    return _without_messages(old) == _without_messages(new)
+    """Whether nothing but messages and counts of free GPUs differs.
+
+    The scheduler rewords its message at every node event, and every Pod of the cluster takes or frees a GPU.
+    """
+    return _without_drift(old) == _without_drift(new)
 
 
-def _without_messages(status: Mapping[str, Any]) -> dict[str, Any]:
-    conditions = [{k: v for k, v in c.items() if k != "message"} for c in status.get("conditions", ())]
-    return {**status, "conditions": conditions}
+def _without_drift(status: Mapping[str, Any]) -> dict[str, Any]:
+    drifting = ("message", "freeGpus")
+    lists = ("conditions", "nodeTypes", "predictions")
+    steady = {part: [{k: v for k, v in c.items() if k not in drifting} for c in status.get(part, ())] for part in lists}
+    return {**status, **steady}

@@ -230,14 +230,21 @@ def test_the_prediction_is_stored_with_the_first_write() -> None:
 # Pods and what else is seen -> reason of Running, or None where nothing is written; seconds until the next look.
 WAITS = [
     pytest.param({}, 2, None, 2, id="a Job without a Pod yet costs no write"),
-    pytest.param({"pods": (THE_POD,)}, 2, None, 8, id="nor does a Pod that is not scheduled yet"),
-    pytest.param({"pods": (POD_ON_NODE,)}, 2, None, 8, id="nor a container that is being created"),
-    pytest.param({}, 11, Reason.JOB_CREATED, 2, id="a Job without a Pod is told after ten seconds"),
-    pytest.param({"pods": (POD_ON_NODE,)}, 11, Reason.SCHEDULED, 3589, id="so is a slow start"),
+    pytest.param({"pods": (THE_POD,)}, 2, None, 2, id="nor does a Pod that is not scheduled yet"),
+    pytest.param({"pods": (POD_ON_NODE,)}, 2, None, 2, id="nor a container that is being created"),
+    pytest.param({}, 11, Reason.JOB_CREATED, 10, id="a Job without a Pod is told after ten seconds"),
+    pytest.param({"pods": (POD_ON_NODE,)}, 11, Reason.SCHEDULED, 10, id="so is a slow start"),
+    pytest.param(
+        {"pods": (POD_ON_NODE,), "stuck": "MountVolume.SetUp failed"},
+        4,
+        Reason.CONTAINER_CANNOT_START,
+        3596,
+        id="trouble is told at once: a volume",
+    ),
     pytest.param({"pods": (UNSCHEDULABLE,)}, 2, Reason.UNSCHEDULABLE, 3598, id="trouble is told at once: no node"),
     pytest.param({"pods": (NO_IMAGE,)}, 2, Reason.IMAGE_NOT_PULLED, 3598, id="trouble is told at once: no image"),
     pytest.param({"refusal": "exceeded quota"}, 2, Reason.QUOTA_EXCEEDED, 3598, id="trouble is told at once: a quota"),
-    pytest.param({"pods": (EVICTED,)}, 310, Reason.RETRYING, 3595, id="a new attempt follows an eviction"),
+    pytest.param({"pods": (EVICTED,)}, 310, Reason.RETRYING, 10, id="a new attempt follows an eviction"),
     pytest.param(
         {"pods": (EVICTED, replace(UNSCHEDULABLE, uid=OTHER_POD, created=CREATED + 400))},
         500,
@@ -249,14 +256,14 @@ WAITS = [
         {"pods": (replace(THE_POD, deleting=True),)},
         11,
         Reason.RETRYING,
-        3589,
+        10,
         id="a Pod on its way out is not waited for, but the one after it",
     ),
     pytest.param(
         {"pods": (replace(RUNNING_POD, owner_uid="another-job"),)},
         11,
         Reason.JOB_CREATED,
-        2,
+        10,
         id="a Pod that is not our Job's is not seen at all",
     ),
 ]

@@ -135,13 +135,20 @@ CASES: list[Any] = [
     ),
     pytest.param(
         {"placement": {"nodeSelector": {"zone": "y"}}},
-        "DoesNotFit",
+        "Unknown",
         "NotSelected",
         "zone=y",
-        id="no node carries the selected label",
+        id="no node carries the selected label yet",
     ),
     pytest.param({"placement": {"nodeSelector": {"zone": "x"}}}, "Fits", "Memory", "needs", id="a node carries it"),
-    pytest.param({"nodes": (TEAM,)}, "DoesNotFit", "Taint", "team=a:NoSchedule", id="a taint that is not tolerated"),
+    pytest.param({"nodes": (TEAM,)}, "Unknown", "Taint", "team=a:NoSchedule", id="a taint that is not tolerated now"),
+    pytest.param(
+        {"nodes": (TEAM,), "only_asks": True},
+        "DoesNotFit",
+        "Taint",
+        "team=a",
+        id="a question is about nodes as they are",
+    ),
     pytest.param({"nodes": (TEAM,), "placement": TOLERATED}, "Fits", "Memory", "needs", id="a taint that is tolerated"),
     pytest.param({"nodes": (TEAM, {})}, "Fits", "Memory", "needs", id="one node of two without the taint"),
     pytest.param(
@@ -151,9 +158,7 @@ CASES: list[Any] = [
         "needs",
         id="the GPU's own taint is always tolerated",
     ),
-    pytest.param(
-        {"nodes": (SIMULATED,)}, "DoesNotFit", "Taint", "simulated", id="a run never lands on simulated nodes"
-    ),
+    pytest.param({"nodes": (SIMULATED,)}, "Unknown", "Taint", "simulated", id="a run never lands on simulated nodes"),
     pytest.param(
         {"nodes": (SIMULATED,), "only_asks": True}, "Fits", "Memory", "needs", id="a question may speak of them"
     ),

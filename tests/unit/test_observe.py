@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.seen import JOB, OTHER_RUN, RUN, RUNNING_POD, THE_JOB, THE_POD, at, ended
 
 from wattmark import observe
-from wattmark.observe import SeenJob, SeenPod, clean, epoch, latest_refusal
+from wattmark.observe import NO_POD, SeenJob, SeenPod, clean, epoch, latest_trouble
 
 OWNER = {"apiVersion": "wattmark.dev/v1alpha1", "kind": "BenchmarkJob", "name": "bert", "uid": RUN, "controller": True}
 Body = dict[str, Any]
@@ -148,8 +148,8 @@ EVENTS = [
 
 
 @pytest.mark.parametrize(("events", "message"), EVENTS)
-def test_latest_refusal(events: list[Body], message: str) -> None:
-    assert latest_refusal(events) == message
+def test_latest_trouble(events: list[Body], message: str) -> None:
+    assert latest_trouble(events, NO_POD, 0.0) == message
 
 
 TIMES = [
@@ -202,4 +202,4 @@ def test_no_body_raises(read: Callable[[Body], SeenJob | SeenPod], body: Body) -
 
 @given(ODD)
 def test_no_event_raises(events: Any) -> None:
-    assert isinstance(latest_refusal(observe.items(events)), str)
+    assert isinstance(latest_trouble(observe.items(events), NO_POD, 0.0), str)

@@ -20,9 +20,9 @@ from wattmark.cli.manifest import one, printed
 from wattmark.decide import benchmark, summary
 from wattmark.decide.plan import CreateJob, Identity, Plan, Seen
 from wattmark.identity import BENCHMARK_JOB, run_name
-from wattmark.live import last_progress
 from wattmark.manifests import Asked, Runner, order
 from wattmark.observe import Ended, SeenJob, SeenPod
+from wattmark.progress import last_progress
 
 PROGRESS_SECONDS = 2.0
 LOCAL_RUNNER = Runner(image="local", pull_policy="Never", pull_secrets=(), progress_seconds=PROGRESS_SECONDS)

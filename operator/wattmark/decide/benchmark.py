@@ -29,7 +29,7 @@ TOLD_AFTER_SECONDS = 10.0  # a start that takes longer is told in status; a prom
 ASK_AGAIN_SECONDS = 10.0  # after a refusal, or while the hub does not answer
 OLD_RUN_SECONDS = 1.0
 BEHIND_SECONDS = 1.0
-NO_POD_SECONDS = 2.0  # a Job without a Pod: its refusal shows only in Events, which are asked for at every look
+LOOK_SECONDS = 2.0  # while a start is young: some troubles show only in Events, which are asked for at every look
 BACKSTOP_SECONDS = 60.0  # beyond the runner's own deadline, for a runner that cannot end itself
 Ends = Sequence[tuple[SeenPod, Outcome | None]]
 
@@ -154,6 +154,8 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
         message = f"the Job of an earlier BenchmarkJob named {seen.identity.name} is still being deleted"
         draft.pending(Reason.WAITING_FOR_OLD_RUN, message)
         return _until_deadline(draft, message, OLD_RUN_SECONDS, (_creation(draft, runner),) if seen.job is None else ())
+    if _failure(seen) is CreationFailure.INVALID and seen.not_created is not None:
+        return draft.failed(Reason.JOB_REFUSED, f"the API server refuses the run's Job: {seen.not_created.message}")
     if seen.not_created is not None:
         why = refused(seen.not_created.message)
         reason = Reason.JOB_REFUSED if why.reason is Reason.POD_REFUSED else why.reason
@@ -246,7 +248,7 @@ def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
     if live is not None and live.running_since is not None:
         return _running(draft, live, live.running_since, actions)
     if live is not None:
-        return _waiting(draft, waiting(live), actions)
+        return _waiting(draft, waiting(live, draft.seen.stuck), actions)
     if draft.seen.refusal:
         return _waiting(draft, refused(draft.seen.refusal), actions)
     leaving = next((pod for pod, end in ends if end is None and pod.deleting), None)
@@ -257,8 +259,7 @@ def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
     if interrupted:
         message = f"a new attempt follows (at most {draft.spec.max_infrastructure_retries}): {interrupted[-1].message}"
         return _waiting(draft, Waiting(Reason.RETRYING, message, True), actions)
-    plan = _waiting(draft, Waiting(Reason.JOB_CREATED, "the Job is created; its Pod follows", False), actions)
-    return plan if plan.announcement else replace(plan, look_again_seconds=NO_POD_SECONDS)
+    return _waiting(draft, Waiting(Reason.JOB_CREATED, "the Job is created; its Pod follows", False), actions)
 
 
 def _running(draft: Draft, pod: SeenPod, since: float, actions: tuple[Action, ...]) -> Plan:
@@ -284,10 +285,13 @@ def _waiting(draft: Draft, why: Waiting, actions: tuple[Action, ...]) -> Plan:
         return _overdue(draft, why.message)
     waited = draft.now - job.created
     if not why.trouble and waited < TOLD_AFTER_SECONDS:
-        return Plan(None, actions, look_again_seconds=TOLD_AFTER_SECONDS - waited)
+        return Plan(None, actions, look_again_seconds=min(LOOK_SECONDS, TOLD_AFTER_SECONDS - waited))
     draft.job()
     draft.pending(why.reason, why.message)
-    return Plan(draft.status(), actions, look_again_seconds=-overdue)
+    # A watch tells when a Pod's own trouble ends; what only Events tell is asked for again.
+    told_by_a_watch = why.trouble and why.reason is not Reason.RETRYING
+    again = -overdue if told_by_a_watch else min(ASK_AGAIN_SECONDS, -overdue)
+    return Plan(draft.status(), actions, look_again_seconds=again)
 
 
 def _pending_since(draft: Draft) -> float:

@@ -15,7 +15,8 @@ class CreationFailure(StrEnum):
 
     STRANGER = "Stranger"  # a Job of that name which is not ours
     OLDER = "Older"  # the Job of an earlier BenchmarkJob of the same name, on its way out
-    REFUSED = "Refused"  # the API server says no: quota, policy
+    REFUSED = "Refused"  # the API server says no for now: quota, policy
+    INVALID = "Invalid"  # the API server says no for good: a field of the Job cannot be so
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,7 @@ class Seen:
     preflight: Preflight | str | None = None
     not_created: NotCreated | None = None
     refusal: str = ""
+    stuck: str = ""
     progress: Progress | None = None
 
 

@@ -26,8 +26,8 @@ class Waiting:
     trouble: bool
 
 
-def waiting(pod: SeenPod) -> Waiting:
-    """Why a Pod that has not ended does not run yet."""
+def waiting(pod: SeenPod, stuck: str = "") -> Waiting:
+    """Why a Pod that has not ended does not run yet; `stuck` is what its Events say against it."""
     if pod.unschedulable:
         return Waiting(Reason.UNSCHEDULABLE, f"no node takes the Pod; the scheduler says: {pod.unschedulable}", True)
     detail = f": {pod.waiting_message}" if pod.waiting_message else ""
@@ -43,6 +43,10 @@ def waiting(pod: SeenPod) -> Waiting:
             Reason.CONTAINER_CANNOT_START,
             f"the container cannot be started on node {pod.node} ({pod.waiting_reason}){detail}",
             True,
+        )
+    if stuck:
+        return Waiting(
+            Reason.CONTAINER_CANNOT_START, f"the container cannot be started on node {pod.node}: {stuck}", True
         )
     if pod.node:
         return Waiting(
