@@ -172,7 +172,7 @@ def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[A
 
     transformers.logging.disable_progress_bar()
     config = transformers.CONFIG_MAPPING[known.model_type].from_dict(source.config)
-    auto_class = getattr(transformers, head_for(known, resolved.workload).value)
+    auto_class = getattr(transformers, head_for(known, resolved.workload_type).value)
     auto_class._model_mapping[type(config)]  # the lookup imports the module
     return auto_class, config
 
@@ -202,7 +202,7 @@ def _build(
             device_map={"": device},
             **options,
         )
-    return model.train() if resolved.workload is WorkloadType.TRAINING else model.eval()
+    return model.train() if resolved.workload_type is WorkloadType.TRAINING else model.eval()
 
 
 def _not_loadable(order: RunOrder, why: str) -> RunError:

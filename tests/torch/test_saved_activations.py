@@ -20,7 +20,7 @@ def question(read: Architecture, precision: Precision, attention: Attention) -> 
     text = read.modality is Modality.TEXT
     sample = ResolvedInput(input_tokens=TOKENS) if text else ResolvedInput(height_pixels=SIDE, width_pixels=SIDE)
     resolved = Resolved(
-        workload=WorkloadType.TRAINING,
+        workload_type=WorkloadType.TRAINING,
         batch_size_per_device=BATCH,
         input=sample,
         optimizer=Optimizer.ADAMW,

@@ -103,7 +103,7 @@ TAKEN = [
     sized("a fraction of a core", cpu="0.5"),
     sized("memory with an exponent", memory="16e9"),
     sized("a slice of a GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}),
-    sized("another vendor's GPU", gpu={"resourceName": "amd.com/gpu"}),
+    sized("a shared GPU", gpu={"resourceName": "nvidia.com/gpu.shared"}),
     sized("certain products", gpu={"products": ["NVIDIA-L4", "NVIDIA-A100-SXM4-80GB"]}),
 ]
 

@@ -76,7 +76,7 @@ SPECS = st.builds(
     SOURCES,
     st.booleans(),
     st.integers(0, 1),
-    st.sampled_from([None, "amd.com/gpu", "nvidia.com/mig-1g.10gb"]),
+    st.sampled_from([None, "nvidia.com/gpu.shared", "nvidia.com/mig-1g.10gb"]),
     st.sampled_from([None, 4, "500m", "8"]),
     st.sampled_from([None, 2**34, "16Gi"]),
     st.fixed_dictionaries(
@@ -203,10 +203,10 @@ RESOURCES = [
         id="what the spec says is requested and allowed",
     ),
     pytest.param(
-        {"gpu": {"resourceName": "amd.com/gpu"}, "cpu": "500m", "memory": 1000},
+        {"gpu": {"resourceName": "nvidia.com/gpu.shared"}, "cpu": "500m", "memory": 1000},
         None,
-        {"cpu": "500m", "memory": "1000", "amd.com/gpu": "1"},
-        {"cpu": "500m", "memory": "1000", "amd.com/gpu": "1"},
+        {"cpu": "500m", "memory": "1000", "nvidia.com/gpu.shared": "1"},
+        {"cpu": "500m", "memory": "1000", "nvidia.com/gpu.shared": "1"},
         id="another vendor's GPU",
     ),
 ]

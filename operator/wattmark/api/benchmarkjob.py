@@ -200,10 +200,12 @@ class Comparison(Model):
     """One predicted figure against the measured one."""
 
     metric: Annotated[str, Field(max_length=64)] = Field(description="Which figure: its path below results.")
-    predicted: BytesEstimate = Field(description="What was stored before the run.")
-    measured: Bytes = Field(description="What was measured, in bytes.")
+    predicted_bytes: BytesEstimate | None = Field(
+        None, description="What was predicted, stored before the run; of a figure in bytes."
+    )
+    measured_bytes: Bytes | None = Field(None, description="What was measured, in bytes; of a figure in bytes.")
     error_ratio: Annotated[float, Field(ge=-1, le=1e16, allow_inf_nan=False)] = Field(
-        description="(predicted.likely - measured) / measured: above 0, the prediction was too high."
+        description="(likely prediction - measured) / measured: above 0, the prediction was too high."
     )
     within_interval: bool = Field(description="Whether the measured value lies in the predicted interval.")
 

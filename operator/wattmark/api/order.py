@@ -38,7 +38,7 @@ class ResolvedMeasure(Model):
 class Resolved(Model):
     """What is really run: the spec with every default that depends on the model filled in."""
 
-    workload: WorkloadType = Field(description="What is done with the model.")
+    workload_type: WorkloadType = Field(description="What is done with the model.")
     batch_size_per_device: Annotated[int, Field(ge=1)] = Field(description="Samples per iteration and device.")
     input: ResolvedInput = Field(description="The size of one sample.")
     optimizer: Optimizer | None = Field(None, description="The optimizer; in training.")

@@ -293,16 +293,16 @@ class GpuSpec(Model):
     """Which GPUs are asked for."""
 
     resource_name: Annotated[
-        str, Field(max_length=96, pattern=r"^(nvidia\.com/(gpu|gpu\.shared|mig-[0-9]g\.[0-9]+gb(\.me)?)|amd\.com/gpu)$")
+        str, Field(max_length=96, pattern=r"^(nvidia\.com/(gpu|gpu\.shared|mig-[0-9]g\.[0-9]+gb(\.me)?))$")
     ] = Field(
         "nvidia.com/gpu",
-        description="Extended resource that the Pod requests: nvidia.com/gpu, nvidia.com/gpu.shared, "
-        "nvidia.com/mig-<profile> or amd.com/gpu.",
+        description="Extended resource that the Pod requests: nvidia.com/gpu, nvidia.com/gpu.shared or "
+        "nvidia.com/mig-<profile>.",
     )
     products: (
         Annotated[
             list[Annotated[str, Field(min_length=1, max_length=63)]],
-            Field(max_length=16),
+            Field(min_length=1, max_length=16),
             AfterValidator(_each_once),
             AS_SET,
         ]

@@ -26,8 +26,8 @@ def comparison(need: Need | None, memory: Memory) -> list[Comparison]:
 def _compared(metric: str, predicted: BytesEstimate, measured: int) -> Comparison:
     return Comparison(
         metric=metric,
-        predicted=predicted,
-        measured=measured,
+        predicted_bytes=predicted,
+        measured_bytes=measured,
         error_ratio=round((predicted.likely - measured) / measured, 4),
         within_interval=predicted.low <= measured <= predicted.high,
     )

@@ -21,7 +21,7 @@ class Question:
     @property
     def training(self) -> bool:
         """Whether steps are trained."""
-        return self.resolved.workload is WorkloadType.TRAINING
+        return self.resolved.workload_type is WorkloadType.TRAINING
 
     @property
     def batch(self) -> int:
@@ -53,7 +53,7 @@ class Question:
     @property
     def count(self) -> ParameterCount:
         """The model's parameters, with the head that the workload takes."""
-        head = head_for(self.architecture, self.resolved.workload)
+        head = head_for(self.architecture, self.resolved.workload_type)
         return parameters(self.architecture, head, pretrained=self.weights is Weights.PRETRAINED)
 
     @property

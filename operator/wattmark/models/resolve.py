@@ -46,7 +46,7 @@ def resolve(
     if isinstance(sample, Impossible):
         return sample
     return Resolved(
-        workload=workload.type,
+        workload_type=workload.type,
         batch_size_per_device=workload.shape.batch_size_per_device,
         input=sample,
         optimizer=workload.training.optimizer if workload.training else None,

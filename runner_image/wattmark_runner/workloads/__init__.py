@@ -13,6 +13,6 @@ __all__ = ["workload"]
 
 def workload(loaded: Loaded, device: Device) -> Iteration:
     """The resolved workload as something to call: a training step, a generation, or a forward pass."""
-    if loaded.resolved.workload is WorkloadType.TRAINING:
+    if loaded.resolved.workload_type is WorkloadType.TRAINING:
         return training_step(loaded, device)
     return generation(loaded, device) if loaded.resolved.input.output_tokens else forward(loaded, device)
