@@ -3,6 +3,7 @@
 import json
 import re
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +14,19 @@ from wattmark.api.schema import GROUP
 from wattmark.crds import KINDS, Kind, crd, outputs
 
 ROOT = Path(__file__).parents[2]
+GENERATED = outputs(ROOT)
 Node = dict[str, Any]
 of_each_kind = pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.kind)
 
 
-@pytest.mark.parametrize("path", outputs(ROOT), ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", GENERATED, ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_committed_file_is_the_generated_one(path: Path) -> None:
-    assert path.read_text(encoding="utf-8") == outputs(ROOT)[path], "run: make generate"
+    assert path.read_text(encoding="utf-8") == GENERATED[path], "run: make generate"
 
 
 @of_each_kind
 def test_the_charts_copy_differs_only_in_being_kept(kind: Kind) -> None:
-    texts = {path.parts[-2]: text for path, text in outputs(ROOT).items() if kind.plural in path.name}
+    texts = {path.parts[-2]: text for path, text in GENERATED.items() if kind.plural in path.name}
     templated = "\n".join(line for line in texts["templates"].splitlines() if not line.startswith("{{"))
     in_chart = yaml.safe_load(templated)
     assert in_chart["metadata"].pop("annotations") == {"helm.sh/resource-policy": "keep"}
@@ -32,6 +34,7 @@ def test_the_charts_copy_differs_only_in_being_kept(kind: Kind) -> None:
     assert "{{" not in templated  # nothing in a description is taken for a template
 
 
+@cache
 def root(kind: Kind) -> Node:
     schema: Node = crd(kind)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
     return schema
