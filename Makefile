@@ -23,16 +23,18 @@ images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
 
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
+	@$(PYTHON) -m pytest -q -n 2 tests/unit
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
-	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests
-	@echo "Skipped tests, if any, are listed above with their reasons."
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults tests/bench
+	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
-	@$(PYTHON) -m pytest -q tests/unit
+	@$(PYTHON) -m pytest -q -n 2 tests/unit
 
 test-torch: .venv/full ## the runner and the parameter counts, against the real libraries
-	@$(PYTHON) -m pytest -q tests/torch
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 
 test-cluster: .venv/full ## end to end and faults, on the cluster that is up
 	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults

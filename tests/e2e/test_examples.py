@@ -167,9 +167,9 @@ def test_the_prediction_is_compared_with_what_was_measured(finished: dict[str, B
     status = finished[name]["status"]
     (compared,) = status["comparison"]
     assert compared["metric"] == "memory.hostPeakBytes"
-    assert compared["measured"] == status["results"]["memory"]["hostPeakBytes"]
-    assert compared["predicted"] == status["need"]["hostBytes"]
-    predicted, measured = compared["predicted"], compared["measured"]
+    assert compared["measuredBytes"] == status["results"]["memory"]["hostPeakBytes"]
+    assert compared["predictedBytes"] == status["need"]["hostBytes"]
+    predicted, measured = compared["predictedBytes"], compared["measuredBytes"]
     assert math.isclose(compared["errorRatio"], (predicted["likely"] - measured) / measured, abs_tol=1e-3)
     assert compared["withinInterval"] == (predicted["low"] <= measured <= predicted["high"])
     print(f"\n{name}: host peak {measured / 2**20:.0f} MiB, predicted {predicted['likely'] / 2**20:.0f} MiB")
