@@ -307,6 +307,12 @@ SCHEMA = [
         body("resources.gpu.resourceName", "should match '"),
         gpu={"resourceName": "example.com/fpga"},
     ),
+    sized(
+        "another vendor's GPU",
+        body("resources.gpu.resourceName", "should match '"),
+        gpu={"resourceName": "amd.com/gpu"},
+    ),
+    sized("no product at all", body("resources.gpu.products", "should have at least 1 items"), gpu={"products": []}),
     sized("17 products", "spec.resources.gpu.products: Too many: ", gpu={"products": [f"p{i}" for i in range(17)]}),
     sized("one product twice", "spec.resources.gpu.products[1]: Duplicate value: ", gpu={"products": ["a", "a"]}),
     sized(

@@ -53,7 +53,7 @@ def nodes(schema: Node, path: str = "") -> Iterator[tuple[str, Node]]:
 # What the API server's structural schemas know, less what it takes only with conditions.
 KNOWN = {
     *("type", "description", "properties", "required", "items", "enum", "format", "pattern", "default"),
-    *("minimum", "maximum", "minLength", "maxLength", "maxItems", "maxProperties", "additionalProperties"),
+    *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties", "additionalProperties"),
     *("x-kubernetes-validations", "x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
 }
 # Of the API server's own; it holds and describes them itself.
