@@ -1,0 +1,164 @@
+"""What is known before a run, from the model's source to the verdict on the fleet."""
+
+import json
+from typing import Any
+
+import pytest
+from tests.unit.test_nodes import A100, EIGHT, node
+
+from wattmark.api.benchmarkjob import BenchmarkJobSpec
+from wattmark.api.conditions import Reason
+from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.api.workload import ModelSpec
+from wattmark.nodes import read_node
+from wattmark.preflight import Facts, Fleet, Preflight, Refusal, facts, fleet, for_benchmark, for_check, wanted_of_hub
+
+COMMIT = "0" * 40
+GPT2 = {"id": "gpt2"}
+HUB = {"type": "Hub", "hub": {"revision": COMMIT}}
+GATED = {"type": "Hub", "hub": {"revision": COMMIT, "tokenSecretRef": {"name": "hub", "key": "token"}}}
+VOLUME = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "models"}}
+
+
+def inline(config: str) -> dict[str, Any]:
+    return {"type": "Inline", "inline": {"config": config}}
+
+
+ASKED = [
+    pytest.param({"id": "gpt2"}, None, id="a model of the registry"),
+    pytest.param({"id": "org/new"}, ("org/new", None), id="a model that the registry does not know"),
+    pytest.param({"id": "org/new", "source": {"type": "Registry"}}, None, id="the registry, and nothing else"),
+    pytest.param({"id": "gpt2", "source": HUB}, ("gpt2", COMMIT), id="a commit of one's own"),
+    pytest.param({"id": "gpt2", "source": GATED}, None, id="a gated model, whose token is the tenant's"),
+    pytest.param({"id": "gpt2", "source": VOLUME}, None, id="a volume"),
+    pytest.param({"id": "gpt2", "source": inline("{}")}, None, id="a configuration in the manifest"),
+]
+
+
+@pytest.mark.parametrize(("model", "wanted"), ASKED)
+def test_what_a_hub_is_asked_for(model: dict[str, Any], wanted: tuple[str, str | None] | None) -> None:
+    assert wanted_of_hub(ModelSpec.read(model)) == wanted
+
+
+BERT = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+KNOWN = [
+    pytest.param({"id": "gpt2"}, None, id="from the registry"),
+    pytest.param({"id": "org/new"}, BERT, id="from the hub"),
+    pytest.param({"id": "mine", "source": inline(json.dumps(BERT))}, None, id="from the manifest"),
+]
+
+
+@pytest.mark.parametrize(("model", "hub"), KNOWN)
+def test_facts(model: dict[str, Any], hub: dict[str, Any] | None) -> None:
+    found = facts(ModelSpec.read(model), hub)
+    assert isinstance(found, Facts) and not isinstance(found.architecture, str)
+    assert found.config is not None and json.loads(found.config)["model_type"] in ("bert", "gpt2")
+
+
+OPAQUE = [pytest.param(VOLUME, "volume", id="a volume"), pytest.param(GATED, "gated", id="a gated model")]
+
+
+@pytest.mark.parametrize(("source", "words"), OPAQUE)
+def test_what_only_the_runner_can_read_is_said_and_not_refused(source: dict[str, Any], words: str) -> None:
+    found = facts(ModelSpec.read({"id": "mine", "source": source}), None)
+    assert isinstance(found, Facts) and found.config is None
+    assert isinstance(found.architecture, str) and words in found.architecture
+
+
+REFUSED = [
+    pytest.param({"id": "gtp2"}, "no such model", Reason.UNKNOWN_MODEL, "gpt2", id="a slip of the pen"),
+    pytest.param(
+        {"id": "x", "source": {"type": "Registry"}}, None, Reason.UNKNOWN_MODEL, "registry", id="not registered"
+    ),
+    pytest.param({"id": "x", "source": inline("{odd}")}, None, Reason.UNKNOWN_MODEL, "not JSON", id="no JSON"),
+    pytest.param({"id": "x", "source": inline("[1]")}, None, Reason.UNKNOWN_MODEL, "no JSON object", id="no object"),
+    pytest.param({"id": "x", "source": inline("[" * 16000)}, None, Reason.UNKNOWN_MODEL, "not JSON", id="too deep"),
+    pytest.param(
+        {"id": "x", "source": inline('{"model_type":"mamba"}')},
+        None,
+        Reason.UNSUPPORTED_MODEL,
+        "mamba",
+        id="other kinds",
+    ),
+    pytest.param({"id": "x"}, {}, Reason.UNSUPPORTED_MODEL, "", id="a hub's empty object"),
+]
+
+
+@pytest.mark.parametrize(("model", "hub", "reason", "words"), REFUSED)
+def test_refusals(model: dict[str, Any], hub: Any, reason: Reason, words: str) -> None:
+    found = facts(ModelSpec.read(model), hub)
+    assert isinstance(found, Refusal) and found.reason is reason
+    assert words in found.message and len(found.message) <= 512
+
+
+def cluster(*bodies: dict[str, Any]) -> Fleet:
+    return fleet([read_node(body) for body in bodies], ())
+
+
+T4 = {
+    **A100,
+    "nvidia.com/gpu.product": "Tesla-T4",
+    "nvidia.com/gpu.memory": "15360",
+    "nvidia.com/gpu.compute.major": "7",
+    "nvidia.com/gpu.compute.minor": "5",
+}
+LARGE, SMALL = node(A100, EIGHT, "large"), node(T4, EIGHT, "small")
+NO_GPU = node({"kubernetes.io/arch": "amd64"}, {"cpu": "4", "memory": "16Gi"}, "cpu")
+
+
+def before(nodes: Fleet | None, **spec: Any) -> Preflight:
+    read = BenchmarkJobSpec.read({"model": GPT2, **spec})
+    return for_benchmark(read, facts(read.model, None), nodes)
+
+
+LLAMA = {"id": "meta-llama/Llama-3.1-8B"}
+ON_CPU = {"resources": {"gpusPerNode": 0}}
+FP16 = {"runtime": {"precision": "fp16"}}
+VERDICTS = [
+    pytest.param(cluster(LARGE), {}, True, Reason.FITS_ALL, id="fits the only type"),
+    pytest.param(cluster(LARGE, SMALL), {"model": LLAMA, **FP16}, True, Reason.FITS_SOME, id="fits one of two types"),
+    pytest.param(cluster(SMALL), {"model": LLAMA, **FP16}, False, Reason.DOES_NOT_FIT, id="fits none"),
+    pytest.param(cluster(NO_GPU), {}, None, Reason.NO_GPU_NODES, id="no GPU nodes now: they may come"),
+    pytest.param(cluster(), {}, None, Reason.NO_GPU_NODES, id="no nodes at all"),
+    pytest.param(None, {}, None, Reason.NODES_UNKNOWN, id="nodes may not be read"),
+    pytest.param(cluster(LARGE), {"preflight": {"policy": "Off"}}, None, Reason.CHECK_OFF, id="not to be checked"),
+    pytest.param(cluster(NO_GPU), ON_CPU, True, Reason.FITS_ALL, id="on the CPU"),
+    pytest.param(
+        cluster(LARGE), {"model": {"id": "m", "source": VOLUME}}, None, Reason.NOT_ESTIMATED, id="only the runner knows"
+    ),
+]
+
+
+@pytest.mark.parametrize(("nodes", "spec", "fits", "reason"), VERDICTS)
+def test_the_verdict(nodes: Fleet | None, spec: dict[str, Any], fits: bool | None, reason: Reason) -> None:
+    found = before(nodes, **spec)
+    assert (found.fits, found.reason) == (fits, reason), found.message
+    assert found.refusal is None and found.message
+
+
+def test_a_run_is_held_to_the_products_that_it_fits_only_where_there_are_others() -> None:
+    spec = {"model": LLAMA, **FP16}
+    assert before(cluster(LARGE, SMALL), **spec).products == ("NVIDIA-A100-SXM4-80GB",)
+    assert before(cluster(LARGE), **spec).products is None
+    wanted = {"resources": {"gpu": {"products": ["NVIDIA-A100-SXM4-80GB"]}}}
+    assert before(cluster(LARGE), **spec, **wanted).products == ("NVIDIA-A100-SXM4-80GB",)
+
+
+def test_an_impossible_workload_is_refused_before_any_node_is_looked_at() -> None:
+    found = before(None, runtime={"precision": "fp16-mixed"})
+    assert found.refusal is not None and found.refusal.reason is Reason.IMPOSSIBLE_PRECISION
+
+
+def test_what_is_not_estimated_is_named() -> None:
+    found = before(cluster(LARGE), model={"id": "m", "source": VOLUME})
+    assert found.need is None
+    assert [(u.field, u.reason.value) for u in found.unavailable] == [("need", "NotPredicted")]
+
+
+def test_a_question_gets_the_same_verdict_as_a_run() -> None:
+    run = before(cluster(LARGE, SMALL))
+    question = ModelCheckSpec.read({"model": GPT2})
+    answer = for_check(question, facts(question.model, None), cluster(LARGE, SMALL))
+    assert answer.parameter_count == 124_439_808
+    assert (answer.need, answer.resolved) == (run.need, run.resolved)
+    assert [(t.node_type, t.verdict) for t in answer.node_types] == [(t.node_type, t.verdict) for t in run.predictions]
