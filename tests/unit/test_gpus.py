@@ -21,7 +21,7 @@ def test_every_product_is_found_with_sound_facts(name: str) -> None:
 
 
 def test_no_other_name_stands_for_two_products() -> None:
-    names = [name.lower() for product, facts in TABLE.items() for name in (product, *facts.get("names", ()))]
+    names = [name for product, facts in TABLE.items() for name in {product.lower(), *facts.get("names", ())}]
     assert len(set(names)) == len(names)
 
 

@@ -40,7 +40,8 @@ def test_what_a_hub_is_asked_for(model: dict[str, Any], wanted: tuple[str, str |
     assert wanted_of_hub(ModelSpec.read(model)) == wanted
 
 
-BERT = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+BERT: dict[str, Any] = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+BERT |= {"intermediate_size": 128, "vocab_size": 97, "max_position_embeddings": 64}
 KNOWN = [
     pytest.param({"id": "gpt2"}, None, id="from the registry"),
     pytest.param({"id": "org/new"}, BERT, id="from the hub"),
@@ -67,9 +68,7 @@ def test_what_only_the_runner_can_read_is_said_and_not_refused(source: dict[str,
 
 REFUSED = [
     pytest.param({"id": "gtp2"}, "no such model", Reason.UNKNOWN_MODEL, "gpt2", id="a slip of the pen"),
-    pytest.param(
-        {"id": "x", "source": {"type": "Registry"}}, None, Reason.UNKNOWN_MODEL, "registry", id="not registered"
-    ),
+    pytest.param({"id": "x", "source": {"type": "Registry"}}, None, Reason.UNKNOWN_MODEL, "registry", id="no entry"),
     pytest.param({"id": "x", "source": inline("{odd}")}, None, Reason.UNKNOWN_MODEL, "not JSON", id="no JSON"),
     pytest.param({"id": "x", "source": inline("[1]")}, None, Reason.UNKNOWN_MODEL, "no JSON object", id="no object"),
     pytest.param({"id": "x", "source": inline("[" * 16000)}, None, Reason.UNKNOWN_MODEL, "not JSON", id="too deep"),

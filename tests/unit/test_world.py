@@ -109,8 +109,10 @@ def test_nodes_and_pods_with_gpus_wake_all_whose_answer_rests_on_them() -> None:
     woken.world.nodes.put({"metadata": {"name": "node-1", "resourceVersion": "1"}})
     assert (woken.fleets, woken.keys) == (1, [])
     requests = {"resources": {"requests": {"nvidia.com/gpu": "1"}}}
-    taking = {"metadata": {"namespace": "x", "name": "y", "resourceVersion": "1"}, "spec": {"nodeName": "node-1"}}
-    taking["spec"] |= {"containers": [requests]}  # type: ignore[operator]
+    taking = {
+        "metadata": {"namespace": "x", "name": "y", "resourceVersion": "1"},
+        "spec": {"nodeName": "node-1", "containers": [requests]},
+    }
     woken.world.gpu_pods.put(taking)
     assert woken.fleets == 2
 
