@@ -26,9 +26,10 @@ def documents(path: Path) -> list[dict[str, Any]]:
         raise InvalidManifest(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     found: list[dict[str, Any]] = []
     for document in loaded:
-        if not isinstance(document, dict):
-            raise InvalidManifest(f"{path} holds something that is not an object")
-        found.extend(document["items"] if isinstance(document.get("items"), list) else [document])
+        items = document.get("items") if isinstance(document, dict) else None
+        found.extend(items if isinstance(items, list) else [document])
+    if not all(isinstance(item, dict) for item in found):
+        raise InvalidManifest(f"{path} holds something that is not an object")
     return found
 
 
