@@ -1,0 +1,83 @@
+"""The layout holds: source roots that are no packages, tests beside modules, layers, sizes."""
+
+import ast
+import operator
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PACKAGE, RUNNER = ROOT / "operator" / "wattmark", ROOT / "runner_image" / "wattmark_runner"
+UNIT = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
+# Modules that only a cluster, a process or the models' own tests can try; each with where that is done.
+TRIED_ELSEWHERE = {
+    "__main__": "tests/e2e",
+    "handlers": "tests/e2e, tests/faults",
+    "operation": "tests/e2e, tests/faults",
+    "reconcile": "tests/e2e, tests/faults",
+    "api_answers": "test_crds, test_decide_check",
+    "api_figures": "test_crds, test_runner_report",
+    "api_order": "test_manifests",
+    "cluster_client": "test_client",
+    "cluster_reflector": "test_reflector",
+    "decide_draft": "test_decide_benchmark",
+    "decide_plan": "test_decide_benchmark",
+}
+SOURCES = sorted(p for root in (PACKAGE, RUNNER) for p in root.rglob("*.py") if p.name != "__init__.py")
+
+
+def test_the_source_roots_are_no_packages() -> None:
+    """An operator/__init__.py would stand in for Python's own module and break every Python started here."""
+    assert not (ROOT / "operator" / "__init__.py").exists()
+    assert not (ROOT / "runner_image" / "__init__.py").exists()
+    assert operator.itemgetter(0)("x") == "x"
+
+
+def test_python_started_in_the_root_finds_its_own_operator() -> None:
+    command = [sys.executable, "-c", "import operator; print(operator.itemgetter(0)('x'))"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "x\n"
+
+
+def module(path: Path) -> str:
+    """A module's name as its test would have it: wattmark.decide.ended is decide_ended."""
+    return "_".join(path.relative_to(PACKAGE).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", [p for p in SOURCES if p.is_relative_to(PACKAGE)], ids=module)
+def test_every_module_has_a_test_of_its_name_or_says_where_it_is_tried(path: Path) -> None:
+    name = module(path)
+    package = name.split("_")[0]
+    # Models and estimates are one formula in many files: tests are by family and phase.
+    tried = any(t.startswith(f"test_{package}_") for t in UNIT) if package in ("estimate", "models") else False
+    assert tried or name in TRIED_ELSEWHERE or f"test_{name}" in UNIT, f"write tests/unit/test_{name}.py"
+
+
+def test_no_exception_outlives_its_reason() -> None:
+    names = {module(path) for path in SOURCES if path.is_relative_to(PACKAGE)}
+    assert set(TRIED_ELSEWHERE) <= names
+    assert not {name for name in TRIED_ELSEWHERE if f"test_{name}" in UNIT}
+
+
+def test_imports_go_the_way_they_are_meant_to() -> None:
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join((str(PACKAGE.parent), str(RUNNER.parent)))}
+    command = [sys.executable, "-c", "from importlinter.cli import lint_imports_command; lint_imports_command()"]
+    done = subprocess.run(
+        [*command, "--no-cache"], cwd=ROOT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_files_and_functions_stay_small_enough_to_read(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert text.count("\n") <= 400
+    functions = [node for node in ast.walk(ast.parse(text)) if isinstance(node, FUNCTIONS)]
+    long = [f.name for f in functions if f.end_lineno is not None and f.end_lineno - f.lineno >= 60]
+    assert long == []
