@@ -17,6 +17,7 @@ from wattmark.observe import SeenPod
 HALF = Progress(phase=ProgressPhase.MEASURING, percent=50, remaining_seconds=30.0)
 LINE = b'{"phase":"Measuring","percent":50,"remainingSeconds":30.0}'
 
+
 class Logs:
     """Answers for log reads, each taking a virtual second; counts how many are under way."""
 
