@@ -1,4 +1,5 @@
 import pytest
+
 from wattmark.api.conditions import Reason
 from wattmark.api.workload import RuntimeSpec, WorkloadSpec
 from wattmark.models import architecture, lookup
