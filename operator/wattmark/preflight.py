@@ -234,7 +234,7 @@ def _verdict(
     if isinstance(wanted, Unknown):
         return _not_estimated(wanted.reason, found)
     if fleet is None:
-        message = "the operator may not read nodes: set nodes.read in the chart's values to compare"
+        message = "nodes were not read, so nothing was compared (on a cluster: nodes.read in the chart's values)"
         return _Verdict(wanted, (), (), None, Reason.NODES_UNKNOWN, message)
     if not found:
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
