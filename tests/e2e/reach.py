@@ -143,7 +143,7 @@ class Recorder:
                 looked_at = len(self._sights)
                 if not self._news.wait(max(0.0, deadline - time.monotonic())) and time.monotonic() > deadline:
                     break
-        last = {s.body["metadata"]["name"]: json.dumps(s.body.get("status"))[:1500] for s in self.all()}
+        last = {s.body["metadata"]["name"]: _standing(s.body) for s in self.all()}
         raise AssertionError(f"not within {seconds:.0f} s: {what}; last seen at {self._path}: {json.dumps(last)}")
 
     def gone(self, name: str, seconds: float = SECONDS) -> Sight:
@@ -171,3 +171,10 @@ class Recorder:
         self._version = body["metadata"]["resourceVersion"]
         if event["type"] != "BOOKMARK":
             self._keep([Sight(time.monotonic(), event["type"], body)])
+
+
+def _standing(body: Body) -> Body:
+    """Where an object stands, for the message of a wait that was in vain."""
+    status = body.get("status", {})
+    conditions = [{k: c.get(k) for k in ("type", "status", "reason", "message")} for c in status.get("conditions", [])]
+    return {"phase": status.get("phase"), "conditions": conditions[-3:]}

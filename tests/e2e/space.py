@@ -19,12 +19,12 @@ TINY = {
 }
 
 
-def tiny(model: str = "tiny", **changes: Any) -> Body:
+def tiny(model_id: str = "tiny", /, **changes: Any) -> Body:
     """A spec that a node runs in the time that the framework takes to load; `changes` replace whole fields."""
     source = {"type": "Inline", "inline": {"config": json.dumps(TINY)}}
     inference = {"batchSizePerDevice": 2, "input": {"text": {"inputTokens": 16}}}
     return {
-        "model": {"id": model, "source": source},
+        "model": {"id": model_id, "source": source},
         "workload": {"type": "Inference", "inference": inference},
         "resources": {"gpusPerNode": 0, "cpu": "500m", "memory": "1Gi"},
         "measure": {"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2},
@@ -46,6 +46,18 @@ def benchmark(name: str, spec: Body) -> Body:
         "metadata": {"name": name},
         "spec": spec,
     }
+
+
+def idle_pod(policy: str = "Always", **resources: str) -> Body:
+    """The spec of a Pod that the restricted standard accepts and that no node can run: there is no such image."""
+    container: Body = {
+        "name": "main",
+        "image": "nowhere.invalid/none",
+        "resources": {"limits": resources, "requests": resources},
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    security = {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}}
+    return {"restartPolicy": policy, "securityContext": security, "containers": [container]}
 
 
 def condition(body: Body, kind: str) -> Body:
@@ -112,13 +124,16 @@ class Space:
 
         return self.benchmarks.wait(f"{name} ended", over, seconds).body
 
-    def says(self, name: str, kind: str, reason: str, seconds: float = SECONDS) -> Sight:
-        """The first version of a BenchmarkJob in which a condition has this reason."""
-        return self.benchmarks.wait(
-            f"{name} says {kind} {reason}",
-            lambda s: s.body["metadata"]["name"] == name and condition(s.body, kind).get("reason") == reason,
-            seconds,
-        )
+    def says(self, name: str, kind: str, reason: str, uid: str | None = None) -> Sight:
+        """The first version of a BenchmarkJob in which a condition has this reason; no other end is waited out."""
+
+        def speaks(sight: Sight) -> bool:
+            metadata, said = sight.body["metadata"], condition(sight.body, kind).get("reason")
+            return metadata["name"] == name and uid in (None, metadata["uid"]) and (said == reason or ended(sight.body))
+
+        found = self.benchmarks.wait(f"{name} says {kind} {reason}", speaks)
+        assert condition(found.body, kind).get("reason") == reason, found.body["status"]["conditions"]
+        return found
 
     def pod(self, name: str, seconds: float = SECONDS) -> Sight:
         """The first sight of a Pod of this BenchmarkJob's runs."""

@@ -8,7 +8,20 @@ from typing import Any
 import pytest
 from tests.e2e.conftest import OPERATOR_USER, Tool
 from tests.e2e.reach import Body, Sight
-from tests.e2e.space import Space, benchmark, condition, ended, holds, nowhere, of_run, outcome, results, runs, tiny
+from tests.e2e.space import (
+    Space,
+    benchmark,
+    condition,
+    ended,
+    holds,
+    idle_pod,
+    nowhere,
+    of_run,
+    outcome,
+    results,
+    runs,
+    tiny,
+)
 
 pytestmark = pytest.mark.slow
 
@@ -107,8 +120,7 @@ def test_a_namesake_never_shows_the_figures_of_the_run_before_it(space: Space) -
     space.api.delete(space.benchmark_path("again"))
     space.jobs.wait("the old Job is going", lambda s: bool(s.body["metadata"].get("deletionTimestamp")))
     second = space.start("again")["metadata"]["uid"]
-    waiting = space.says("again", "Running", "WaitingForOldRun").body
-    assert waiting["metadata"]["uid"] == second
+    space.says("again", "Running", "WaitingForOldRun", second)
     time.sleep(STILL_SECONDS)
     held = space.benchmarks.newest("again")
     assert held is not None
@@ -125,13 +137,7 @@ def test_a_namesake_never_shows_the_figures_of_the_run_before_it(space: Space) -
 
 
 def _strangers_job(name: str, labels: dict[str, str]) -> Body:
-    security = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
-    pod = {
-        "restartPolicy": "Never",
-        "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-        "containers": [{"name": "main", "image": "nowhere.invalid/none", "securityContext": security}],
-    }
-    template = {"metadata": {"labels": labels}, "spec": pod}
+    template = {"metadata": {"labels": labels}, "spec": idle_pod("Never")}
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
