@@ -50,6 +50,22 @@ def register(settings: Settings) -> kopf.OperatorRegistry:
     return registry
 
 
+class _NoDiffs(kopf.DiffBaseStorage):
+    """No handler of ours asks what changed, yet kopf copies each object deeply, at each event, in order to tell.
+
+    That copying was two fifths of the operator's CPU.
+    """
+
+    def build(self, **_: Any) -> kopf.BodyEssence:
+        return cast("kopf.BodyEssence", {})
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+
 def _configure(settings: kopf.OperatorSettings) -> None:
     settings.peering.standalone = True  # one replica; no peering resource that could pause it
     settings.scanning.disabled = True  # no watch of CRDs and namespaces, and no rights for it
@@ -58,7 +74,7 @@ def _configure(settings: kopf.OperatorSettings) -> None:
     # Never used, for no handler of ours needs them; if one ever does, they are ours and not kopf's.
     settings.persistence.finalizer = f"{GROUP}/kopf"
     settings.persistence.progress_storage = kopf.AnnotationsProgressStorage(prefix=GROUP)
-    settings.persistence.diffbase_storage = kopf.AnnotationsDiffBaseStorage(prefix=GROUP)
+    settings.persistence.diffbase_storage = _NoDiffs()
 
 
 def _sense(operation: Operation, kind: str, event: kopf.RawEvent) -> None:

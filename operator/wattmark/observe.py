@@ -109,8 +109,6 @@ class SeenJob:
     deleting: bool
     suspended: bool
     ttl: int | None
-    active: int
-    ready: int
     succeeded: bool  # by condition Complete or SuccessCriteriaMet
     failed_reason: str  # of condition Failed or FailureTarget; empty while there is none
     failed_message: str
@@ -143,17 +141,11 @@ def job(body: Body) -> SeenJob:
         deleting=metadata.get("deletionTimestamp") is not None,
         suspended=spec.get("suspend") is True,
         ttl=ttl if isinstance(ttl, int) else None,
-        active=_count(status.get("active")),
-        ready=_count(status.get("ready")),
         succeeded=_true(conditions, "Complete", "SuccessCriteriaMet") is not None,
         failed_reason=text(failed.get("reason")),
         failed_message=_shown(failed.get("message")),
         finished=_true(conditions, "Complete", "Failed") is not None,
     )
-
-
-def _count(value: object) -> int:
-    return value if isinstance(value, int) and not isinstance(value, bool) else 0
 
 
 def pod(body: Body) -> SeenPod:

@@ -50,7 +50,7 @@ from wattmark.decide.plan import CreateJob, CreationFailure, ExpireJob, NotCreat
 from wattmark.writing import changes
 
 DEADLINE_143 = replace(failed(143), reason="DeadlineExceeded")
-SUCCEEDED_JOB = replace(THE_JOB, succeeded=True, active=0)
+SUCCEEDED_JOB = replace(THE_JOB, succeeded=True)
 GONE: dict[str, Any] = {
     "failed_reason": "BackoffLimitExceeded",
     "failed_message": "Job has reached the specified backoff limit",

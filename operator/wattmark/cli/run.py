@@ -90,8 +90,6 @@ class _Local:
             deleting=False,
             suspended=False,
             ttl=None,
-            active=0,
-            ready=0,
             succeeded=False,
             failed_reason="",
             failed_message="",
