@@ -149,6 +149,19 @@ def structural(model: type[BaseModel]) -> dict[str, Any]:
     return result
 
 
+def in_whole_parts(status: dict[str, Any]) -> dict[str, Any]:
+    """The status's schema, with each part, and each item of a list, owned as a whole.
+
+    One writer writes it. Without this the API server keeps in metadata.managedFields who wrote each single figure:
+    as much again as the status itself, and a quarter of the time that its write takes.
+    """
+    for part in status["properties"].values():
+        whole = part.get("items", part)
+        if whole["type"] == "object":
+            whole["x-kubernetes-map-type"] = "atomic"
+    return status
+
+
 def crd(kind: Kind) -> dict[str, Any]:
     """One CustomResourceDefinition."""
     columns = [
@@ -191,7 +204,7 @@ def crd(kind: Kind) -> dict[str, Any]:
                                 "kind": {"type": "string"},
                                 "metadata": {"type": "object"},
                                 "spec": structural(kind.spec),
-                                "status": structural(kind.status),
+                                "status": in_whole_parts(structural(kind.status)),
                             },
                         }
                     },

@@ -55,6 +55,7 @@ KNOWN = {
     *("type", "description", "properties", "required", "items", "enum", "format", "pattern", "default"),
     *("minimum", "maximum", "minLength", "maxLength", "minItems", "maxItems", "maxProperties", "additionalProperties"),
     *("x-kubernetes-validations", "x-kubernetes-int-or-string", "x-kubernetes-list-type", "x-kubernetes-list-map-keys"),
+    "x-kubernetes-map-type",
 }
 # Of the API server's own; it holds and describes them itself.
 OF_EVERY_OBJECT = {".apiVersion", ".kind", ".metadata"}
