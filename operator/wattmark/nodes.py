@@ -7,10 +7,12 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from sys import intern
 from typing import NamedTuple
 
 from wattmark.api.schema import GROUP
 from wattmark.gpus import gpu_product
+from wattmark.held import Labels, same, shared
 from wattmark.identity import SIMULATED_LABEL
 from wattmark.observe import Body, items, mapping, text
 
@@ -116,26 +118,20 @@ class NodeType:
 def read_node(body: Body) -> SeenNode:
     """What a Node offers and says of itself."""
     metadata, spec, status = mapping(body.get("metadata")), mapping(body.get("spec")), mapping(body.get("status"))
-    labels = {k: v for k, v in mapping(metadata.get("labels")).items() if isinstance(k, str) and isinstance(v, str)}
+    labels = _labels(mapping(metadata.get("labels")))
     allocatable = mapping(status.get("allocatable"))
     conditions = items(status.get("conditions"))
-    annotated = mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION)
+    offers = _offers(labels, allocatable, mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION))
     return SeenNode(
-        name=text(metadata.get("name")),
-        labels=labels,
-        taints=tuple(
-            Taint(text(taint.get("key")), text(taint.get("value")), text(taint.get("effect")))
-            for taint in items(spec.get("taints"))
-            # Cordoning shows as a taint as well; it is counted by itself.
-            if taint.get("effect") in ("NoSchedule", "NoExecute")
-            and not text(taint.get("key")).startswith("node.kubernetes.io/")
-        ),
+        name=intern(text(metadata.get("name"))),
+        labels=Labels(labels),
+        taints=same(_taints(spec)),
         ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions),
         cordoned=spec.get("unschedulable") is True,
         simulated=labels.get(SIMULATED_LABEL) == "true",
-        arch=labels.get("kubernetes.io/arch", ""),
+        arch=intern(labels.get("kubernetes.io/arch", "")),
         memory_bytes=int(min(quantity(allocatable.get("memory")) or 0, MOST_BYTES)),
-        offers=_offers(labels, allocatable, annotated),
+        offers=same(offers, tuple(offer.memory_from for offer in offers)),
     )
 
 
@@ -157,7 +153,7 @@ def read_gpu_pod(body: Body) -> SeenGpuPod | None:
             else:
                 starting[resource] = max(starting[resource], count)
     requests = {name: max(running[name], starting[name]) for name in {*running, *starting}}
-    return SeenGpuPod(node, requests) if any(requests.values()) else None
+    return SeenGpuPod(intern(node), shared(requests)) if any(requests.values()) else None
 
 
 def node_types(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> tuple[NodeType, ...]:
@@ -177,6 +173,20 @@ def node_types(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> 
 def cpu_type(nodes: Iterable[SeenNode]) -> NodeType:
     """All nodes that are real, as places for runs without a GPU."""
     return NodeType("cpu", None, False, tuple(Member(node, None) for node in nodes if not node.simulated))
+
+
+def _taints(spec: Body) -> tuple[Taint, ...]:
+    return tuple(
+        Taint(text(taint.get("key")), text(taint.get("value")), text(taint.get("effect")))
+        for taint in items(spec.get("taints"))
+        # Cordoning shows as a taint as well; it is counted by itself.
+        if taint.get("effect") in ("NoSchedule", "NoExecute")
+        and not text(taint.get("key")).startswith("node.kubernetes.io/")
+    )
+
+
+def _labels(raw: Body) -> dict[str, str]:
+    return {k: v for k, v in raw.items() if isinstance(k, str) and isinstance(v, str)}
 
 
 class _Alike(NamedTuple):

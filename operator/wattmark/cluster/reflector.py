@@ -5,6 +5,7 @@ import json
 import logging
 import random
 from collections.abc import AsyncIterator, Callable, Mapping
+from sys import intern
 from typing import Any, Generic, TypeVar
 
 import aiohttp
@@ -156,7 +157,8 @@ class Reflector(Generic[T]):
 
 def _name(body: Mapping[str, Any]) -> Name:
     metadata = body.get("metadata") or {}
-    return str(metadata.get("namespace", "")), str(metadata.get("name", ""))
+    # Many share a namespace: it is held once.
+    return intern(str(metadata.get("namespace", ""))), str(metadata.get("name", ""))
 
 
 def _version(body: Mapping[str, Any]) -> int:
