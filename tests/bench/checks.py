@@ -1,0 +1,116 @@
+"""ModelChecks against a large fleet, without a cluster: CPU time of an answer, and memory held for nodes and Pods.
+
+The bodies are as an API server would send them; what the operator keeps of them is what its reflectors keep.
+"""
+
+import gc
+import json
+import time
+import tracemalloc
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import aiohttp
+from kubernetes.aio.client.configuration import Configuration
+from tests.bench.figures import milliseconds, rank
+from tests.cluster.fleet import NODE_TYPES, NodeType, devices, node
+
+from wattmark import nodes, preflight
+from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
+from wattmark.cluster.client import Client
+from wattmark.cluster.reflector import Reflector
+from wattmark.decide import check
+from wattmark.decide.plan import Identity
+
+MODELS = ("meta-llama/Llama-3.1-8B", "gpt2", "bert-base-uncased", "Qwen/Qwen2.5-7B", "t5-small")
+IDENTITY = Identity("default", "check", "uid", 1, 0.0, False)
+Body = dict[str, Any]
+
+
+async def checks(number_of_nodes: int, number_of_pods: int, with_gpus: int, repeated: int) -> list[str]:
+    """One ModelCheck, many anew, and bytes per node and per Pod with GPUs."""
+    async with aiohttp.ClientSession() as session:
+        client = Client(Configuration(), session)  # nothing is asked of it
+        held_nodes = Reflector(client, "", nodes.read_node, lambda *_: None)
+        held_pods = Reflector(client, "", nodes.read_gpu_pod, lambda *_: None)
+    kinds = [NODE_TYPES[index % len(NODE_TYPES)] for index in range(number_of_nodes)]
+    node_bytes = _filled(held_nodes, (_node(kind, index) for index, kind in enumerate(kinds)))
+    pod_bytes = _filled(held_pods, (_pod(index, kinds, index < with_gpus) for index in range(number_of_pods)))
+    assert len(held_nodes.items) == number_of_nodes
+    assert len(held_pods.items) == with_gpus
+
+    def fleet() -> preflight.Fleet:
+        return preflight.fleet(held_nodes.items.values(), held_pods.items.values())
+
+    def anew() -> None:
+        known = fleet()
+        for index in range(repeated):
+            _answer(MODELS[index % len(MODELS)], known)
+
+    known = fleet()
+    return [
+        f"ModelChecks against {number_of_nodes} nodes and {number_of_pods} Pods, {with_gpus} of them with GPUs:",
+        f"  kinds of node found anew: {milliseconds(_cpu_seconds(fleet))}; "
+        f"one ModelCheck then: {milliseconds(_cpu_seconds(lambda: _answer(MODELS[0], known)))} (aim: 100 ms); "
+        f"{repeated} anew: {_cpu_seconds(anew):.2f} s (aim: 2 s), all CPU time, median of 5",
+        f"  held: {node_bytes / number_of_nodes:.0f} bytes a node (aim: 1,024), "
+        f"{pod_bytes / with_gpus:.0f} bytes a Pod with GPUs (aim: 300)",
+    ]
+
+
+def _cpu_seconds(work: Callable[[], object], times: int = 5) -> float:
+    """CPU time of the work, the median of several times."""
+    found = []
+    for _ in range(times):
+        begin = time.process_time()
+        work()
+        found.append(time.process_time() - begin)
+    return rank(sorted(found), 50)
+
+
+def _answer(model: str, known: preflight.Fleet) -> None:
+    """One pass over a ModelCheck, from its stored spec to the status that would be written."""
+    raw = {
+        "model": {"id": model},
+        "resources": {"gpusPerNode": 1},
+        "workload": {"type": "Inference", "inference": {}},
+    }
+    spec = ModelCheckSpec.read(raw, extra="ignore")
+    answer = preflight.for_check(spec, preflight.facts(spec.model, None), known)
+    check.decide(IDENTITY, spec, ModelCheckStatus(), answer, 0.0).wire()
+
+
+def _filled(reflector: Reflector[Any], bodies: Iterator[str]) -> int:
+    """Bytes that the reflector holds after it has taken in all of these."""
+    gc.collect()
+    tracemalloc.start()
+    for body in bodies:
+        reflector.put(json.loads(body))
+    gc.collect()
+    held, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return held
+
+
+def _node(kind: NodeType, index: int) -> str:
+    body = node(kind, index)
+    body["metadata"] |= {"resourceVersion": str(1000 + index), "uid": f"{index:032x}"}
+    body["status"]["conditions"] = [{"type": "Ready", "status": "True", "lastHeartbeatTime": "2026-01-01T00:00:00Z"}]
+    return json.dumps(body)
+
+
+def _pod(index: int, kinds: list[NodeType], with_gpu: bool) -> str:
+    at = index % len(kinds)
+    kind = kinds[at]
+    wanted = {name: "1" for name, count in devices(kind).items() if count != "0"} if with_gpu else {}
+    resources = {"requests": {"cpu": "1", "memory": "1Gi", **wanted}, "limits": wanted}
+    body: Body = {
+        "metadata": {
+            "name": f"pod-{index:06}",
+            "namespace": f"tenant-{index % 50}",
+            "resourceVersion": str(100_000 + index),
+        },
+        "spec": {"nodeName": f"simulated-{kind.name}-{at}", "containers": [{"name": "main", "resources": resources}]},
+        "status": {"phase": "Running"},
+    }
+    return json.dumps(body)
