@@ -27,7 +27,7 @@ test: lint ## everything: lint, types, unit, torch, then end to end on the real 
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
-	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults tests/bench
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
