@@ -7,6 +7,7 @@ same writes in the same order.
 import asyncio
 import json
 import threading
+import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -77,6 +78,14 @@ class Proxy:
     def numbered(self, of: str) -> list[Write]:
         """The writes for one BenchmarkJob, in order."""
         return [w for w in self.writes if w.of == of]
+
+    def spoilt(self, of: str, number: int, seconds: float = 60.0) -> Fault | None:
+        """What happened to one of the writes for a BenchmarkJob; waits until it is made."""
+        deadline = time.monotonic() + seconds
+        while len(self.numbered(of)) < number:
+            assert time.monotonic() < deadline, f"write {number} for {of} is not made: {self.numbered(of)}"
+            time.sleep(0.01)
+        return self.numbered(of)[number - 1].fault
 
     def cut_watches(self) -> int:
         """End every watch in the middle of a line; returns how many there were."""
