@@ -2,13 +2,11 @@
 
 import argparse
 import asyncio
-import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from tests.bench import checks, lifecycles, machine, runs, start
-from tests.cluster.paths import cache
 
 from wattmark.cluster.client import Client, connected
 
@@ -40,7 +38,6 @@ def main() -> int:
     parser.add_argument("--short", action="store_true", help="few runs: shows that the benchmarks work, not how fast")
     parser.add_argument("--operator-pid", type=int, help="which operator's CPU and memory, where several run here")
     options = parser.parse_args()
-    os.environ.setdefault("KUBECONFIG", str(cache().kubeconfig))
     asyncio.run(_run(options.which or BENCHMARKS, options.short, options.operator_pid))
     return 0
 
