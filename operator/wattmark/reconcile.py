@@ -71,7 +71,7 @@ class Reconciler:
 
     async def work(self, key: Key) -> float | None:
         """One pass. Returns after how many seconds to look again."""
-        body = self.world.objects.get(key)
+        body = self.world.body(key)
         if body is None:
             self._memory.pop(key, None)
             return None

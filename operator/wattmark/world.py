@@ -1,6 +1,8 @@
 """What the operator holds of the cluster: our own objects as kopf tells of them, the rest by reflectors."""
 
 import asyncio
+import json
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -32,11 +34,31 @@ class Wake:
     fleet: Callable[[], None]
 
 
+class Held:
+    """One of our objects. A finished one is packed: there may be thousands, and they are seldom looked at again."""
+
+    __slots__ = ("_body", "uid", "version")
+
+    def __init__(self, body: dict[str, Any]) -> None:
+        self.uid = observe.text(body["metadata"].get("uid"))
+        self.version = version(body)
+        finished = "completionTime" in observe.mapping(body.get("status"))
+        self._body = zlib.compress(json.dumps(body).encode(), 1) if finished else body
+
+    @property
+    def body(self) -> dict[str, Any]:
+        """The object; not to be changed."""
+        if isinstance(self._body, dict):
+            return self._body
+        unpacked: dict[str, Any] = json.loads(zlib.decompress(self._body))
+        return unpacked
+
+
 class World:
     """The stores, and the index from a BenchmarkJob to its Pods."""
 
     def __init__(self, client: Client, settings: Settings, wake: Wake) -> None:
-        self.objects: dict[Key, dict[str, Any]] = {}
+        self.objects: dict[Key, Held] = {}
         self.settings = settings
         self.fleet_version = 0  # counts the changes of nodes and of the Pods that hold GPUs
         self._wake = wake
@@ -75,16 +97,21 @@ class World:
     def see(self, key: Key, body: dict[str, Any]) -> bool:
         """Take in one of our objects; False where what is held is as new."""
         held = self.objects.get(key)
-        if held is not None and version(held) >= version(body):
+        if held is not None and held.version >= version(body):
             return False  # also where it is of an earlier object of this name: news of each comes by its own way
         body["metadata"].pop("managedFields", None)
-        self.objects[key] = body
+        self.objects[key] = Held(body)
         return True
+
+    def body(self, key: Key) -> dict[str, Any] | None:
+        """One of our objects as it was last seen; None where it is not held."""
+        held = self.objects.get(key)
+        return None if held is None else held.body
 
     def uid(self, key: Key) -> str | None:
         """UID of one of our objects; None where it is not held."""
         held = self.objects.get(key)
-        return None if held is None else observe.text(held["metadata"].get("uid"))
+        return None if held is None else held.uid
 
     def forget(self, key: Key, uid: str | None) -> bool:
         """One of our objects is no more; False where what is held is another object of its name."""

@@ -47,7 +47,18 @@ SIGHTS = [
 def test_what_is_news(versions: list[str], news: list[bool]) -> None:
     world = Woken().world
     assert [world.see(BERT, body(v)) for v in versions] == news
-    assert "managedFields" not in world.objects[BERT]["metadata"]
+    held = world.body(BERT)
+    assert held is not None
+    assert "managedFields" not in held["metadata"]
+
+
+def test_a_finished_object_reads_as_it_was_seen() -> None:
+    world = Woken().world
+    finished = {**body("5"), "status": {"completionTime": "2026-01-01T00:00:00Z", "summary": {"model": "bärt"}}}
+    world.see(BERT, finished)
+    assert world.body(BERT) == finished
+    assert world.uid(BERT) == RUN
+    assert not world.see(BERT, body("4"))
 
 
 def test_an_object_is_forgotten_by_its_uid_and_its_successor_is_not() -> None:
