@@ -46,7 +46,9 @@ lint: .venv/full ## style, types, directions of imports
 	@.venv/bin/lint-imports
 
 bench: .venv/full ## prints how fast the operator is, on the cluster that is up
-	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m tests.bench
+	@python3 -m tests.cluster stages tests/bench/stages/*.yaml
+	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m tests.bench; status=$$?; \
+		python3 -m tests.cluster stages; exit $$status
 
 generate: .venv/unit ## writes the CRDs from the API models
 	@$(PYTHON) -m wattmark.crds
