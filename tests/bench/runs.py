@@ -14,7 +14,7 @@ from wattmark.identity import BENCHMARK_JOB, SIMULATED_LABEL
 
 BENCH_LABEL = "wattmark.dev/bench"
 GPUS_PER_NODE = 8
-GONE_SECONDS = 120
+GONE_SECONDS = 600
 SIMULATED = (
     "The Pods of these runs are simulated (kwok): no container runs, and their reports hold invented figures. "
     "What is measured is the operator, against a real API server, scheduler and Job controller."

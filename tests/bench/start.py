@@ -9,7 +9,7 @@ from tests.bench.figures import rank
 
 from wattmark.cluster.client import Client
 
-OPERATORS = "app.kubernetes.io/name=wattmark,app.kubernetes.io/component=operator"
+OPERATORS = "app.kubernetes.io/part-of=wattmark,app.kubernetes.io/component=operator"
 POLL_SECONDS = 0.01
 LIMIT_SECONDS = 90.0
 
