@@ -4,7 +4,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
-from wattmark.api.workload import PlacementSpec, Precision, ResourcesSpec, Toleration, TolerationOperator
+from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, TolerationOperator
+from wattmark.api.workload import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.identity import SIMULATED_LABEL
 from wattmark.nodes import NVIDIA, Member, NodeType, SeenNode, Taint, quantity

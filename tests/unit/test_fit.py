@@ -8,7 +8,8 @@ import pytest
 
 from wattmark import fit
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
-from wattmark.api.workload import PlacementSpec, Precision, ResourcesSpec
+from wattmark.api.placement import PlacementSpec, ResourcesSpec
+from wattmark.api.workload import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.nodes import Member, NodeType, Offer, SeenNode, Taint
 

@@ -21,6 +21,7 @@ TRIED_ELSEWHERE = {
     "api_answers": "test_crds, test_decide_check",
     "api_figures": "test_crds, test_runner_report",
     "api_order": "test_manifests",
+    "api_placement": "test_api_workload",
     "cluster_client": "test_client",
     "cluster_reflector": "test_reflector",
     "decide_draft": "test_decide_benchmark",

@@ -9,8 +9,9 @@ from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer
 from wattmark.api.conditions import Condition
 from wattmark.api.figures import Environment, Results, Steadiness, Unavailable
 from wattmark.api.order import Resolved, ResolvedMeasure
+from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.schema import Bytes, Model, Rule, Seconds, ShortText, Timestamp, map_list, ruled
-from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, PlacementSpec, ResourcesSpec, RuntimeSpec, WorkloadSpec
+from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, RuntimeSpec, WorkloadSpec
 
 
 class Profile(StrEnum):

@@ -9,8 +9,9 @@ from wattmark.api.answers import Need, NodeTypeAnswer, Source
 from wattmark.api.conditions import Condition
 from wattmark.api.figures import Unavailable
 from wattmark.api.order import Resolved
+from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.schema import Count, Model, Rule, ShortText, Timestamp, map_list, ruled
-from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, PlacementSpec, ResourcesSpec, RuntimeSpec, WorkloadSpec
+from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, RuntimeSpec, WorkloadSpec
 
 
 class Require(StrEnum):
