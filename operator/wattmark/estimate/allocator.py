@@ -1,0 +1,134 @@
+"""PyTorch's caching allocator, simulated: what a sequence of allocations and frees makes it take from the device.
+
+The rules are those of c10/cuda/CUDACachingAllocator.cpp on one stream, with the default settings (no expandable
+segments, no limit on splitting); the constants are c10/core/AllocatorConfig.h's, compared with torch 2.15. Without
+pressure the allocator gives nothing back to the device, and neither does this one, but for `empty_cache`.
+"""
+
+from bisect import bisect_left, insort
+from dataclasses import dataclass
+
+from wattmark.estimate.interval import MIB
+
+SMALLEST_BYTES = 512  # kMinBlockSize: sizes are rounded up to multiples of this
+SMALL_BYTES = MIB  # kSmallSize: up to here from the pool of small blocks
+SMALL_SEGMENT_BYTES = 2 * MIB  # kSmallBuffer
+LARGE_SEGMENT_BYTES = 20 * MIB  # large_segment_size: what a block below OWN_SEGMENT_BYTES is cut from
+OWN_SEGMENT_BYTES = 10 * MIB  # kMinLargeAlloc: from here on a segment of its own
+SEGMENT_STEP_BYTES = 2 * MIB  # kRoundLarge: such a segment's size is a multiple of this
+
+
+@dataclass(slots=True, eq=False)
+class Block:
+    """A piece of a segment, free or handed out; `before` and `after` are its neighbours in the segment."""
+
+    address: int
+    size: int
+    small: bool
+    free: bool = False
+    before: "Block | None" = None
+    after: "Block | None" = None
+
+
+class Allocator:
+    """One device's allocator: bytes handed out and bytes taken from the device, now and at most.
+
+    `allocated` counts whole blocks as torch.cuda.memory_allocated does: rounding is part of it, and so is the rest of a
+    large block that is too small to be split off.
+    """
+
+    def __init__(self) -> None:
+        self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = 0
+        self._pools: dict[bool, list[tuple[int, int]]] = {True: [], False: []}  # free blocks: (size, address), in order
+        self._free: dict[int, Block] = {}  # by address
+        self._end = 0  # address behind the last segment: the device's own order of addresses only breaks ties
+
+    def allocate(self, size: int) -> Block:
+        """Hand out a block for `size` bytes, 1 or more: the smallest free one that holds them, else of a new segment.
+
+        ValueError for a size below 1: PyTorch gives an empty tensor no block.
+        """
+        if size < 1:
+            raise ValueError(f"{size} bytes take no block")
+        size = _up(size, SMALLEST_BYTES)
+        small = size <= SMALL_BYTES
+        block = self._best(size, small) or self._segment(size, small)
+        rest = block.size - size
+        if rest >= SMALLEST_BYTES if small else rest > SMALL_BYTES:
+            self._split(block, size)
+        self.allocated += block.size
+        self.allocated_peak = max(self.allocated_peak, self.allocated)
+        return block
+
+    def release(self, block: Block) -> None:
+        """Take a block back and join it with its free neighbours. ValueError if it is not handed out."""
+        if block.free:
+            raise ValueError("the block is free already")
+        self.allocated -= block.size
+        before, after = block.before, block.after
+        if after is not None and after.free:
+            self._remove(after)
+            block.size += after.size
+            block.after = after.after
+        if before is not None and before.free:
+            self._remove(before)
+            block.address = before.address
+            block.size += before.size
+            block.before = before.before
+        if block.after is not None:
+            block.after.before = block
+        if block.before is not None:
+            block.before.after = block
+        self._add(block)
+
+    def empty_cache(self) -> None:
+        """Give the device back every segment in which nothing is handed out."""
+        for block in [b for b in self._free.values() if b.before is None and b.after is None]:
+            self._remove(block)
+            self.reserved -= block.size
+
+    def reset_peaks(self) -> None:
+        """Start both peaks anew from what is there now."""
+        self.allocated_peak, self.reserved_peak = self.allocated, self.reserved
+
+    def _best(self, size: int, small: bool) -> Block | None:
+        pool = self._pools[small]
+        place = bisect_left(pool, (size, -1))
+        if place == len(pool):
+            return None
+        block = self._free[pool[place][1]]
+        self._remove(block)
+        return block
+
+    def _segment(self, size: int, small: bool) -> Block:
+        if small:
+            whole = SMALL_SEGMENT_BYTES
+        else:
+            whole = LARGE_SEGMENT_BYTES if size < OWN_SEGMENT_BYTES else _up(size, SEGMENT_STEP_BYTES)
+        block = Block(self._end, whole, small)
+        self._end += whole
+        self.reserved += whole
+        self.reserved_peak = max(self.reserved_peak, self.reserved)
+        return block
+
+    def _split(self, block: Block, size: int) -> None:
+        rest = Block(block.address + size, block.size - size, block.small, before=block, after=block.after)
+        if rest.after is not None:
+            rest.after.before = rest
+        block.after, block.size = rest, size
+        self._add(rest)
+
+    def _add(self, block: Block) -> None:
+        block.free = True
+        insort(self._pools[block.small], (block.size, block.address))
+        self._free[block.address] = block
+
+    def _remove(self, block: Block) -> None:
+        block.free = False
+        pool = self._pools[block.small]
+        del pool[bisect_left(pool, (block.size, block.address))]
+        del self._free[block.address]
+
+
+def _up(size: int, step: int) -> int:
+    return -(-size // step) * step
