@@ -76,7 +76,7 @@ class Offer:
 
 @dataclass(frozen=True, slots=True)
 class SeenNode:
-    """A Node, as far as decisions read it; memory in bytes."""
+    """A Node, as far as decisions read it; memory and disk are bytes that Pods can have, 0 where it does not tell."""
 
     name: str
     labels: Mapping[str, str]
@@ -86,6 +86,7 @@ class SeenNode:
     simulated: bool
     arch: str
     memory_bytes: int
+    disk_bytes: int
     offers: tuple[Offer, ...]
 
 
@@ -131,6 +132,7 @@ def read_node(body: Body) -> SeenNode:
         simulated=labels.get(SIMULATED_LABEL) == "true",
         arch=intern(labels.get("kubernetes.io/arch", "")),
         memory_bytes=int(min(quantity(allocatable.get("memory")) or 0, MOST_BYTES)),
+        disk_bytes=int(min(quantity(allocatable.get("ephemeral-storage")) or 0, MOST_BYTES)),
         offers=same(offers, tuple(offer.memory_from for offer in offers)),
     )
 

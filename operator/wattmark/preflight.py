@@ -5,14 +5,14 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from wattmark import fit, models
+from wattmark import checks, fit, models
 from wattmark.api.answers import Need, NodeTypeAnswer, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
 from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.api.workload import ModelSpec, RuntimeSpec, SourceType, Weights, WorkloadSpec
+from wattmark.api.workload import ModelSpec, RuntimeSpec, SourceType, Weights, WorkloadSpec, WorkloadType
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible, resolve
@@ -229,7 +229,9 @@ def _verdict(
     on_cpu = spec.resources.gpus_per_node == 0
     wanted = need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
-    asked = fit.Asked(need_on, sized.precision, spec.resources, spec.placement, only_asks)
+    asked = checks.Asked(
+        need_on, sized.precision, spec.resources, spec.placement, only_asks, download_bytes(facts, spec.model)
+    )
     found = fit.answers(asked, kinds)
     if isinstance(wanted, Unknown):
         return _not_estimated(wanted.reason, found)
@@ -240,6 +242,24 @@ def _verdict(
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
         return _Verdict(wanted, (), (), None, Reason.NO_GPU_NODES, message)
     return _Verdict(wanted, found, (), *_judged(found))
+
+
+def download_bytes(facts: Facts, model: ModelSpec) -> int | None:
+    """The least that the weights take on a node's disk; None where none are downloaded.
+
+    A checkpoint that does not tell its format has at least two bytes a parameter, unless it is quantized.
+    """
+    on_volume = model.source is not None and model.source.type is SourceType.PERSISTENT_VOLUME_CLAIM
+    if model.weights is not Weights.PRETRAINED or on_volume or facts.config is None:
+        return None
+    if not isinstance(facts.architecture, Architecture):
+        return None
+    config = json.loads(facts.config)
+    if "quantization_config" in config:
+        return None
+    size = 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
+    head = models.head_for(facts.architecture, WorkloadType.INFERENCE)
+    return models.parameters(facts.architecture, head, pretrained=True).total * size
 
 
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:

@@ -10,6 +10,7 @@ from wattmark import fit
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.workload import Precision
+from wattmark.checks import Asked
 from wattmark.estimate import Gpu, Unknown
 from wattmark.nodes import Member, NodeType, Offer, SeenNode, Taint
 
@@ -46,7 +47,7 @@ OFFER = Offer(
 )
 NODE = SeenNode(
     name="a", labels={"zone": "x"}, taints=(), ready=True, cordoned=False, simulated=False, arch="amd64",
-    memory_bytes=64 * GIB, offers=(OFFER,),
+    memory_bytes=64 * GIB, disk_bytes=100 * GIB, offers=(OFFER,),
 )  # fmt: skip
 
 
@@ -59,17 +60,19 @@ def answer(
     resources: Mapping[str, Any] | None = None,
     placement: Mapping[str, Any] | None = None,
     only_asks: bool = False,
+    download_bytes: int | None = None,
 ) -> NodeTypeAnswer:
     """The answer for one node type that differs from a plain one as said."""
     members = tuple(Member(replace(NODE, **changes), free) for changes in nodes)
     cpu = resources is not None and resources.get("gpusPerNode") == 0
     kind = NodeType("type", None if cpu else replace(OFFER, **(offer or {})), False, members)
-    asked = fit.Asked(
+    asked = Asked(
         need=lambda gpu: need,
         precision=precision,
         resources=ResourcesSpec.model_validate(resources or {}),
         placement=PlacementSpec.model_validate(placement or {}),
         only_asks=only_asks,
+        download_bytes=download_bytes,
     )
     (found,) = fit.answers(asked, [kind])
     return found
@@ -93,10 +96,17 @@ CASES: list[Any] = [
         {"offer": {"memory_bytes": 16 * GIB}},
         "DoesNotFit",
         "Memory",
-        "at least 1.0 GiB short",
+        "needs 16.0 to 20.0 GiB, at least 1.0 GiB more than one NVIDIA-L4 of 16.0 GiB offers after 1.0 GiB of context",
         id="not even the low end",
     ),
     pytest.param({"offer": {"shared": True}}, "FitsTight", "SharedGpu", "other Pods", id="a shared GPU is never safe"),
+    pytest.param(
+        {"offer": {"shared": True, "memory_bytes": 20 * GIB}},
+        "FitsTight",
+        "Memory",
+        "the upper end does not fit",
+        id="nor is one that may be too small by itself",
+    ),
     pytest.param(
         {"offer": {"memory_bytes": None, "memory_from": "labels contradict"}},
         "Unknown",
@@ -247,7 +257,7 @@ def test_the_smallest_gpu_that_fits_comes_first() -> None:
         NodeType(name, replace(OFFER, memory_bytes=size * GIB), False, (Member(NODE, 8),))
         for name, size in sizes.items()
     ]
-    asked = fit.Asked(lambda gpu: NEED, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
+    asked = Asked(lambda gpu: NEED, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
     assert [found.node_type for found in fit.answers(asked, kinds)] == ["good", "large", "tight", "small"]
 
 
@@ -260,5 +270,20 @@ def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
 
     capabilities = [(8, 9), (9, 0), (8, 9)]
     kinds = [NodeType(str(i), replace(OFFER, capability=c), False, ()) for i, c in enumerate(capabilities)]
-    fit.answers(fit.Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
+    fit.answers(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
     assert seen == [Gpu((8, 9)), Gpu((9, 0))]
+
+
+RISKS = [
+    pytest.param({"offer": {"memory_bytes": 22 * GIB}}, 0.05, id="the upper end just fits: one case in twenty"),
+    pytest.param({"offer": {"memory_bytes": 19 * GIB}}, 0.5, id="the likely need is all there is"),
+    pytest.param({"offer": {"shared": True}}, None, id="others on the same GPU take what they like"),
+    pytest.param({"offer": {"memory_bytes": None}}, None, id="memory that is not known"),
+    pytest.param({"need": Unknown("no formula")}, None, id="a need that is not known"),
+    pytest.param({"resources": ON_CPU}, None, id="no GPU"),
+]
+
+
+@pytest.mark.parametrize(("changes", "probability"), RISKS)
+def test_how_likely_it_runs_out_of_memory(changes: dict[str, Any], probability: float | None) -> None:
+    assert answer(**changes).out_of_memory_probability == probability

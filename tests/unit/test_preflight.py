@@ -11,7 +11,18 @@ from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.workload import ModelSpec
 from wattmark.nodes import read_node
-from wattmark.preflight import Facts, Fleet, Preflight, Refusal, facts, fleet, for_benchmark, for_check, wanted_of_hub
+from wattmark.preflight import (
+    Facts,
+    Fleet,
+    Preflight,
+    Refusal,
+    download_bytes,
+    facts,
+    fleet,
+    for_benchmark,
+    for_check,
+    wanted_of_hub,
+)
 
 COMMIT = "0" * 40
 GPT2 = {"id": "gpt2"}
@@ -161,3 +172,32 @@ def test_a_question_gets_the_same_verdict_as_a_run() -> None:
     assert answer.parameter_count == 124_439_808
     assert (answer.need, answer.resolved) == (run.need, run.resolved)
     assert [(t.node_type, t.verdict) for t in answer.node_types] == [(t.node_type, t.verdict) for t in run.predictions]
+
+
+SMALL_DISK = node(A100, {**EIGHT, "memory": "512Gi", "ephemeral-storage": "10Gi"}, "small-disk")
+ON_DISK = [
+    pytest.param({}, "Memory", id="random weights lie on no disk"),
+    pytest.param({"weights": "Pretrained"}, "Disk", id="pretrained ones are downloaded to the node"),
+]
+
+
+@pytest.mark.parametrize(("model", "reason"), ON_DISK)
+def test_weights_to_download_want_disk(model: dict[str, Any], reason: str) -> None:
+    (found,) = before(cluster(SMALL_DISK), model={**LLAMA, **model}, **FP16).predictions
+    assert found.reason == reason, found.message
+    if reason == "Disk":
+        assert "take 15.0 GiB, the largest node has 10.0 GiB" in found.message  # 8.03e9 parameters of two bytes
+
+
+def test_a_checkpoint_that_says_that_it_has_four_bytes_a_parameter_is_believed() -> None:
+    config = {**BERT, "dtype": "float32"}
+    narrow, wide = (for_disk(c) for c in (BERT, config))
+    assert wide == 2 * narrow
+    assert for_disk({**BERT, "quantization_config": {}}) is None
+
+
+def for_disk(config: dict[str, Any]) -> Any:
+    read = ModelSpec.read({"id": "org/new", "weights": "Pretrained"})
+    known = facts(read, config)
+    assert isinstance(known, Facts)
+    return download_bytes(known, read)

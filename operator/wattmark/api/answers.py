@@ -123,6 +123,12 @@ class NodeTypeAnswer(Model):
     headroom_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
         None, description="offeredBytes less the likely need, in bytes; below zero: that much is missing."
     )
+    out_of_memory_probability: Ratio | None = Field(
+        None,
+        description="Probability, 0 to 1, that a run needs more than one GPU of this type offers: needBytes taken as a "
+        "two-piece normal distribution with low, likely and high as its 5, 50 and 95 percent points. Absent where "
+        "need or offer is not known, and where other Pods share the GPU.",
+    )
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
     not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")

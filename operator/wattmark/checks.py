@@ -1,0 +1,310 @@
+"""What must hold for a run on a kind of node: each a named function that says why it does not, with numbers."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from wattmark.api.answers import Need
+from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, TolerationOperator
+from wattmark.api.workload import Precision
+from wattmark.estimate import Gpu, Unknown
+from wattmark.identity import SIMULATED_LABEL
+from wattmark.nodes import NVIDIA, Member, NodeType, Offer, SeenNode, Taint, quantity
+
+GIB = 1 << 30
+AMPERE = (8, 0)
+NEEDS_AMPERE = (Precision.TF32, Precision.BF16, Precision.BF16_MIXED)
+# The CUDA release that the runner image's torch brings along, and what that asks of a node. A test holds it to the
+# image's lock file. Drivers: table 1 of NVIDIA's "Minor Version Compatibility"; CUDA 13 has no kernels before Turing.
+RUNNER_CUDA = 13
+LEAST_DRIVER = 580
+TURING = (7, 5)
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What is asked of a node type. `need` gives the need on a GPU (None: on a CPU), or why there is none.
+
+    `only_asks` tells that nothing will run: simulated nodes may be asked about, but a run never lands there unless it
+    tolerates their taint. `download_bytes` are the weights that a run would fetch onto the node's disk, None where it
+    fetches none or their size is not known.
+    """
+
+    need: Callable[[Gpu | None], Need | Unknown]
+    precision: Precision
+    resources: ResourcesSpec
+    placement: PlacementSpec
+    only_asks: bool
+    download_bytes: int | None = None
+
+    @property
+    def resource(self) -> str:
+        """The extended resource that is requested."""
+        return self.resources.gpu.resource_name if self.resources.gpu else NVIDIA
+
+
+@dataclass(frozen=True, slots=True)
+class Objection:
+    """Why it does not fit, or cannot be told (`unknown`)."""
+
+    reason: str
+    message: str
+    unknown: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Ground:
+    """What a kind of node has for one Pod, whatever that needs. `closed` tells why none of them would take the Pod.
+
+    `host_bytes` and `disk_bytes` are the most that a single node can give; 0 where no node tells.
+    """
+
+    name: str
+    offer: Offer | None
+    closed: Objection | None
+    host_bytes: int
+    disk_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One question to one kind of node."""
+
+    asked: Asked
+    ground: Ground
+    need: Need | Unknown
+
+
+def ground(asked: Asked, kind: NodeType, places: tuple[Member, ...]) -> Ground:
+    """What a kind of node has to give, of which `places` would take the Pod."""
+    return Ground(
+        kind.name,
+        kind.offer,
+        None if places else _closed(asked, kind),
+        max((m.node.memory_bytes for m in places), default=0),
+        max((m.node.disk_bytes for m in places), default=0),
+    )
+
+
+def places(asked: Asked, kind: NodeType) -> tuple[Member, ...]:
+    """The nodes where placement lets the Pod land, ready or not."""
+    selector = asked.placement.node_selector or {}
+    return tuple(m for m in kind.members if _selected(m.node, selector) and not untolerated(asked, m.node))
+
+
+def offers_the_resource(case: Case) -> Objection | None:
+    """The node type offers GPUs under the name that is requested."""
+    offer = case.ground.offer
+    if offer is None or offer.resource == case.asked.resource:
+        return None
+    return Objection(
+        "OtherResource", f"offers {offer.resource}, not {case.asked.resource}; see resources.gpu.resourceName"
+    )
+
+
+def is_an_accepted_product(case: Case) -> Objection | None:
+    """The product is one of those listed, if any are."""
+    offer, gpu = case.ground.offer, case.asked.resources.gpu
+    if offer is None or gpu is None or gpu.products is None or offer.product in gpu.products:
+        return None
+    return Objection("OtherProduct", f"{offer.product or 'a GPU without label'} is not in resources.gpu.products")
+
+
+def has_enough_gpus(case: Case) -> Objection | None:
+    """One node has as many GPUs as the run takes."""
+    offer, wanted = case.ground.offer, case.asked.resources.gpus_per_node
+    if offer is None or offer.count >= wanted:
+        return None
+    return Objection("TooFewGpus", f"{wanted} GPUs per node are asked for; a node of this type has {offer.count}")
+
+
+def lets_the_pod_land(case: Case) -> Objection | None:
+    """Some node carries the selected labels and no taint that is not tolerated."""
+    return case.ground.closed
+
+
+def has_kernels(case: Case) -> Objection | None:
+    """The runner's torch brings kernels for the GPU."""
+    offer = case.ground.offer
+    if offer is None or offer.capability is None or offer.capability >= TURING:
+        return None
+    has, least = ("{}.{}".format(*capability) for capability in (offer.capability, TURING))
+    said = f"the runner's CUDA {RUNNER_CUDA} has kernels from compute capability {least}, this GPU has {has}"
+    return Objection("ComputeCapability", said)
+
+
+def has_the_driver(case: Case) -> Objection | None:
+    """The node's driver is new enough for the runner's CUDA. Where no label tells the driver, the run itself will."""
+    offer = case.ground.offer
+    major = offer.driver.partition(".")[0] if offer is not None else ""
+    if not major.isdecimal() or int(major) >= LEAST_DRIVER:
+        return None
+    return Objection(
+        "Driver", f"the runner's CUDA {RUNNER_CUDA} needs driver {LEAST_DRIVER} or newer, these nodes have {major}"
+    )
+
+
+def can_do_the_precision(case: Case) -> Objection | None:
+    """The GPU computes in the precision that is asked for."""
+    offer, precision = case.ground.offer, case.asked.precision
+    if offer is None or precision not in NEEDS_AMPERE:
+        return None
+    if offer.capability is None:
+        return Objection(
+            "CapabilityUnknown",
+            f"{precision.value} needs compute capability 8.0, and nodes do not tell theirs "
+            "(label nvidia.com/gpu.compute.major)",
+            unknown=True,
+        )
+    if offer.capability >= AMPERE:
+        return None
+    major, minor = offer.capability
+    other = "fp32" if precision is Precision.TF32 else precision.value.replace("bf16", "fp16")
+    return Objection(
+        "Precision", f"{precision.value} needs compute capability 8.0, this GPU has {major}.{minor}; use {other}"
+    )
+
+
+def is_estimated(case: Case) -> Objection | None:
+    """There is a need to compare."""
+    if isinstance(case.need, Unknown):
+        return Objection("NotEstimated", f"the need is not known: {case.need.reason}", unknown=True)
+    return None
+
+
+def has_known_memory(case: Case) -> Objection | None:
+    """The GPU's memory is known."""
+    offer = case.ground.offer
+    if offer is None or offer.memory_bytes is not None:
+        return None
+    return Objection("MemoryUnknown", f"the GPU's memory is not known: {offer.memory_from}", unknown=True)
+
+
+def has_the_memory(case: Case) -> Objection | None:
+    """Even the low end of the need fits into one GPU."""
+    offer = case.ground.offer
+    if isinstance(case.need, Unknown) or offer is None or offer.memory_bytes is None:
+        return None
+    need, own = case.need.device_bytes, case.need.reserved_bytes
+    if need is None or need.low <= offer.memory_bytes:
+        return None
+    low, high = (own.low, own.high) if own is not None else (need.low, need.high)
+    kept = f" after {gib(need.low - low)} GiB of context and driver" if need.low > low else ""
+    return Objection(
+        "Memory",
+        f"needs {gib(low)} to {gib(high)} GiB, at least {gib(need.low - offer.memory_bytes)} GiB more than one "
+        f"{offer.product or 'GPU'} of {gib(offer.memory_bytes)} GiB offers{kept}",
+    )
+
+
+def has_the_host_memory(case: Case) -> Objection | None:
+    """Some node can give the Pod the host memory that it requests."""
+    request, largest = host_request(case), case.ground.host_bytes
+    if request is None or not largest or request <= largest:
+        return None
+    return Objection(
+        "HostMemory",
+        f"the Pod requests {gib(request)} GiB of host memory, the largest node can give {gib(largest)} GiB; "
+        "see resources.memory",
+    )
+
+
+def asks_for_enough_host_memory(case: Case) -> Objection | None:
+    """The limit that is asked for holds at least the low end of the need for host memory."""
+    limit = quantity(case.asked.resources.memory)
+    need = None if isinstance(case.need, Unknown) else case.need.host_bytes
+    if limit is None or need is None or need.low <= limit:
+        return None
+    return Objection(
+        "HostMemory",
+        f"the run needs {gib(need.low)} to {gib(need.high)} GiB of host memory; "
+        f"resources.memory limits it to {gib(int(limit))} GiB",
+    )
+
+
+def has_the_disk(case: Case) -> Objection | None:
+    """Some node can hold the weights that the run would download."""
+    size, largest = case.asked.download_bytes, case.ground.disk_bytes
+    if size is None or not largest or size <= largest:
+        return None
+    return Objection(
+        "Disk",
+        f"the weights to download take {gib(size)} GiB, the largest node has {gib(largest)} GiB of ephemeral storage "
+        "for Pods; read them from a volume (model.source PersistentVolumeClaim)",
+    )
+
+
+CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
+    offers_the_resource,
+    is_an_accepted_product,
+    has_enough_gpus,
+    lets_the_pod_land,
+    has_kernels,
+    has_the_driver,
+    can_do_the_precision,
+    has_the_memory,
+    has_the_host_memory,
+    asks_for_enough_host_memory,
+    has_the_disk,
+    is_estimated,
+    has_known_memory,
+)
+
+
+def host_request(case: Case) -> int | None:
+    """Bytes of host memory that the Pod requests: as asked, else the high end of the estimate."""
+    asked = quantity(case.asked.resources.memory)
+    if asked is not None:
+        return int(asked)
+    if isinstance(case.need, Unknown) or case.need.host_bytes is None:
+        return None
+    return case.need.host_bytes.high
+
+
+def _closed(asked: Asked, kind: NodeType) -> Objection | None:
+    """Why no node of this type would take the Pod; None where the type has no nodes yet.
+
+    Of a run this is not known beforehand: a node that starts loses its taints, an autoscaler adds labelled ones. The
+    scheduler will say.
+    """
+    if not kind.members:
+        return None
+    selector = asked.placement.node_selector or {}
+    selected = [m.node for m in kind.members if _selected(m.node, selector)]
+    if not selected:
+        wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
+        message = f"no node of this type carries the labels of placement.nodeSelector: {wanted}"
+        return Objection("NotSelected", message, unknown=not asked.only_asks)
+    taints = {str(taint) for node in selected for taint in untolerated(asked, node)}
+    message = f"taints that placement.tolerations does not tolerate: {', '.join(sorted(taints))}"
+    return Objection("Taint", message, unknown=not asked.only_asks)
+
+
+def _selected(node: SeenNode, selector: dict[str, str]) -> bool:
+    return all(node.labels.get(key) == value for key, value in selector.items())
+
+
+def untolerated(asked: Asked, node: SeenNode) -> tuple[Taint, ...]:
+    """Taints that keep the Pod away; it always tolerates its own GPU resource's."""
+    if not node.taints:
+        return ()
+    always = set()
+    if asked.resources.gpus_per_node:
+        always.add(f"{asked.resource.split('/', 1)[0]}/gpu")
+    if asked.only_asks:
+        always.add(SIMULATED_LABEL)
+    return tuple(
+        taint
+        for taint in node.taints
+        if taint.key not in always and not any(_tolerates(t, taint) for t in asked.placement.tolerations or ())
+    )
+
+
+def _tolerates(toleration: Toleration, taint: Taint) -> bool:
+    if toleration.key != taint.key or (toleration.effect is not None and toleration.effect.value != taint.effect):
+        return False
+    return toleration.operator is TolerationOperator.EXISTS or (toleration.value or "") == taint.value
+
+
+def gib(size_bytes: int) -> str:
+    """A size in GiB, to a tenth."""
+    return f"{size_bytes / GIB:.1f}"

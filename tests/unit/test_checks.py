@@ -1,0 +1,58 @@
+"""What a node must have for the runner to run there at all; the other checks are tried with the verdicts (test_fit)."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.test_fit import GIB, ON_CPU, answer
+
+from wattmark.api.workload import Precision
+from wattmark.checks import LEAST_DRIVER, RUNNER_CUDA, TURING
+
+LOCK = Path(__file__).parents[2] / "requirements" / "runner.txt"
+
+CASES: list[Any] = [
+    pytest.param({"offer": {"driver": "580"}}, "Memory", "needs", id="the least driver"),
+    pytest.param(
+        {"offer": {"driver": "570"}}, "Driver", "CUDA 13 needs driver 580 or newer, these nodes have 570", id="too old"
+    ),
+    pytest.param({"offer": {"driver": ""}}, "Memory", "needs", id="a driver that no label tells"),
+    pytest.param(
+        {"offer": {"capability": (7, 0)}, "precision": Precision.FP16},
+        "ComputeCapability",
+        "kernels from compute capability 7.5, this GPU has 7.0",
+        id="a GPU without kernels",
+    ),
+    pytest.param(
+        {"offer": {"capability": (7, 5)}, "precision": Precision.FP16}, "Memory", "needs", id="the oldest GPU with some"
+    ),
+    pytest.param({"download_bytes": 100 * GIB}, "Memory", "needs", id="weights that just go onto the disk"),
+    pytest.param(
+        {"download_bytes": 101 * GIB},
+        "Disk",
+        "weights to download take 101.0 GiB, the largest node has 100.0 GiB of ephemeral storage",
+        id="weights that do not",
+    ),
+    pytest.param(
+        {"download_bytes": 101 * GIB, "nodes": ({"disk_bytes": 0},)}, "Memory", "needs", id="a disk that no node tells"
+    ),
+    pytest.param({"download_bytes": 101 * GIB, "resources": ON_CPU}, "Disk", "101.0 GiB", id="a CPU run's weights"),
+]
+
+
+@pytest.mark.parametrize(("changes", "reason", "says"), CASES)
+def test_what_runs_at_all(changes: dict[str, Any], reason: str, says: str) -> None:
+    found = answer(**changes)
+    assert found.reason == reason, found.message
+    assert says in found.message
+
+
+# NVIDIA, "Minor Version Compatibility", table 1; kernels: CUDA toolkit release notes, deprecated architectures.
+NEEDED = {12: (525, (5, 0)), 13: (580, (7, 5))}
+
+
+def test_what_the_runner_asks_of_a_node_is_what_its_cuda_does() -> None:
+    locked = re.search(r"^cuda-toolkit==(\d+)\.", LOCK.read_text(encoding="utf-8"), re.MULTILINE)
+    assert locked is not None and int(locked[1]) == RUNNER_CUDA
+    assert NEEDED[RUNNER_CUDA] == (LEAST_DRIVER, TURING)
