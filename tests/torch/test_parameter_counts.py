@@ -65,6 +65,26 @@ INLINE: list[Any] = [
         {"model_type": "bert", "id2label": {0: "a", 1: "b", 2: "c"}}, Head.SEQUENCE_CLASSIFICATION, id="labels"
     ),
     pytest.param({"model_type": "roberta"}, Head.SEQUENCE_CLASSIFICATION, id="defaults of RoBERTa"),
+    pytest.param({"model_type": "gpt_neox", "attention_bias": False}, Head.CAUSAL_LM, id="no biases in attention"),
+    pytest.param(
+        {"model_type": "gpt_neox", "tie_word_embeddings": True}, Head.CAUSAL_LM, id="tied where it is not usual"
+    ),
+    pytest.param(
+        {"model_type": "phi3", "num_key_value_heads": 2, "pad_token_id": 0},
+        Head.BASE,
+        id="joint matrices, grouped heads",
+    ),
+    pytest.param(
+        {"model_type": "gemma2", "num_key_value_heads": 2, "head_dim": 24, "attention_bias": True},
+        Head.CAUSAL_LM,
+        id="norms before and behind each part",
+    ),
+    pytest.param(
+        {"model_type": "mixtral", "num_key_value_heads": 2, "num_local_experts": 5}, Head.CAUSAL_LM, id="five experts"
+    ),
+    pytest.param(
+        {"model_type": "qwen3_moe", "num_key_value_heads": 2, "moe_intermediate_size": 24}, Head.CAUSAL_LM, id="experts"
+    ),
     pytest.param(
         {"model_type": "vit", "image_size": [32, 48], "patch_size": 8, "qkv_bias": False}, Head.BASE, id="oblong image"
     ),
@@ -90,6 +110,11 @@ def test_a_configuration_of_ones_own_is_counted_exactly(fields: dict[str, Any], 
         "gpt2",
         "smollm2-135m",
         "qwen3-0.6b",
+        "gpt-neo-125m",
+        "codegen-350m",
+        "pythia-70m",
+        "phi-3-mini",
+        "gemma-2-2b",
         "t5-small",
         "flan-t5-small",
         "vit-tiny",

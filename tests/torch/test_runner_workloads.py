@@ -22,6 +22,26 @@ CONFIGS: dict[str, dict[str, object]] = {
     "llama": {"model_type": "llama", **_TEXT, "num_key_value_heads": 2},
     "qwen2": {"model_type": "qwen2", **_TEXT, "num_key_value_heads": 2},
     "qwen3": {"model_type": "qwen3", **_TEXT, "num_key_value_heads": 2, "head_dim": 8},
+    "gpt_neo": {
+        "model_type": "gpt_neo", **_TEXT, "num_layers": 2, "num_heads": 4, "window_size": 4,
+        "attention_types": [[["global", "local"], 1]],
+    },
+    "gptj": {
+        "model_type": "gptj", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 97,
+        "rotary_dim": 4,
+    },
+    "codegen": {
+        "model_type": "codegen", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "n_ctx": 64,
+        "vocab_size": 97, "rotary_dim": 4,
+    },
+    "gpt_neox": {"model_type": "gpt_neox", **_TEXT},
+    "phi3": {"model_type": "phi3", **_TEXT, "num_key_value_heads": 2, "pad_token_id": 0},
+    "gemma2": {"model_type": "gemma2", **_TEXT, "num_key_value_heads": 2, "head_dim": 8, "sliding_window": 4},
+    "mixtral": {"model_type": "mixtral", **_TEXT, "num_key_value_heads": 2, "num_local_experts": 4},
+    "qwen3_moe": {
+        "model_type": "qwen3_moe", **_TEXT, "num_key_value_heads": 2, "num_experts": 8, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 16,
+    },
     "t5": {
         "model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 97,
         "decoder_start_token_id": 0, "pad_token_id": 0,
@@ -33,7 +53,9 @@ CONFIGS: dict[str, dict[str, object]] = {
     },
 }  # fmt: skip
 IMAGE_MODELS = ("vit", "resnet")
-GENERATING = ("gpt2", "llama", "qwen2", "qwen3", "t5")
+ENCODERS = ("bert",)
+GENERATING = tuple(kind for kind in CONFIGS if kind not in (*ENCODERS, *IMAGE_MODELS))
+WITHOUT_FUSED_ATTENTION = ("gpt_neo", "gptj", "codegen", "gemma2")
 HEADS = {
     "bert": transformers.AutoModel,
     "t5": transformers.AutoModelForSeq2SeqLM,
@@ -101,7 +123,8 @@ def test_a_forward_pass_gives_figures_that_agree_with_each_other(kind: str) -> N
         tokens = per_second.input_tokens_per_second
         assert tokens == pytest.approx(per_second.samples_per_second * INPUT_TOKENS, rel=1e-4)
     assert per_second.output_tokens_per_second is None and figures.time_to_first_token_seconds is None
-    assert environment.attention == (None if kind == "resnet" else "sdpa")
+    attention = "eager" if kind in WITHOUT_FUSED_ATTENTION else "sdpa"
+    assert environment.attention == (None if kind == "resnet" else attention)
     assert environment.device == "cpu" and environment.torch_version == torch.__version__
 
 

@@ -48,6 +48,24 @@ def known(name: str) -> Architecture:
         pytest.param({"attention_dropout": 7}, "attention_dropout", "from 0 to 1", id="a share above one"),
         pytest.param({"tie_word_embeddings": "no"}, "tie_word_embeddings", "not true or false", id="a word for a flag"),
         pytest.param({"quantization_config": {"bits": 4}}, "quantization_config", "not covered", id="a quantized one"),
+        pytest.param(
+            {"model_type": "mixtral", "num_local_experts": 4, "num_experts_per_tok": 5},
+            "num_experts_per_tok",
+            "chooses 5 of 4",
+            id="more experts than there are",
+        ),
+        pytest.param(
+            {"model_type": "gpt_neo"}, "attention_types", "names 24 layers, not 2", id="kinds for other layers"
+        ),
+        pytest.param(
+            {"model_type": "gpt_neo", "attention_types": [[["sparse"], 2]]}, "attention_types", "sparse", id="odd kind"
+        ),
+        pytest.param(
+            {"model_type": "gpt_neo", "attention_types": [["global"]]}, "attention_types", "holds", id="an odd list"
+        ),
+        pytest.param(
+            {"model_type": "qwen3_moe", "mlp_only_layers": [1]}, "mlp_only_layers", "not covered", id="a mixed stack"
+        ),
     ],
 )
 def test_an_odd_field_is_named(changes: dict[str, Any], field: str, says: str) -> None:
@@ -63,7 +81,25 @@ def test_what_is_no_configuration_is_unsupported(config: Any) -> None:
 
 
 ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "gated-gelu", [], [1, 2], {}])
-EXAMPLES = ("bert", "distilbert", "roberta", "gpt2", "mistral-7b", "qwen3-8b", "t5", "vit", "resnet-18")
+EXAMPLES = (
+    "gpt-neo",
+    "gptj",
+    "codegen-350m",
+    "pythia-70m",
+    "phi-3",
+    "gemma-2-2b",
+    "mixtral",
+    "qwen3-30b-a3b",
+    "bert",
+    "distilbert",
+    "roberta",
+    "gpt2",
+    "mistral-7b",
+    "qwen3-8b",
+    "t5",
+    "vit",
+    "resnet-18",
+)
 
 
 @given(st.sampled_from(EXAMPLES), st.data())
@@ -93,6 +129,24 @@ PUBLISHED = {
     "qwen2.5-0.5b": 494_032_768,
     "qwen2.5-7b": 7_615_616_512,
     "qwen3-8b": 8_190_735_360,
+    "gpt-neo-125m": 125_198_592,
+    "gpt-neo-2.7b": 2_651_307_520,
+    "gpt-j": 6_050_882_784,
+    "gpt-neox-20b": 20_554_567_680,
+    "pythia-70m": 70_426_624,
+    "pythia-12b": 11_846_072_320,
+    "codegen-350m": 356_712_448,
+    "codegen-16b": 16_032_155_648,
+    "phi-3-mini": 3_821_079_552,
+    "phi-3-medium": 13_960_238_080,
+    "phi-4": 14_659_507_200,
+    "gemma-2-2b": 2_614_341_888,
+    "gemma-2-9b": 9_241_705_984,
+    "gemma-2-27b": 27_227_128_320,
+    "mixtral-8x7b": 46_702_792_704,
+    "mixtral-8x22b": 140_630_071_296,
+    "qwen3-30b-a3b": 30_532_122_624,
+    "qwen3-235b-a22b": 235_093_634_560,
     "t5-base": 222_903_552,
     "flan-t5-base": 247_577_856,
     "flan-t5-xxl": 11_135_332_352,
@@ -108,6 +162,14 @@ def test_a_published_checkpoint_has_its_published_size(name: str) -> None:
     read_model = known(name)
     head = head_for(read_model, WorkloadType.INFERENCE)
     assert parameters(read_model, head, pretrained=True).total == PUBLISHED[name]
+
+
+ACTIVE = {"mixtral-8x7b": 12_879_925_248, "mixtral-8x22b": 39_161_468_928, "qwen3-30b-a3b": 3_353_032_704}
+
+
+@pytest.mark.parametrize("name", ACTIVE)
+def test_a_token_passes_through_a_part_of_a_mixture(name: str) -> None:
+    assert parameters(known(name), Head.CAUSAL_LM).active == ACTIVE[name]
 
 
 @pytest.mark.parametrize(

@@ -20,6 +20,9 @@ def test_every_entry_is_an_architecture(model_id: str) -> None:
         pytest.param("bert-base-uncased", "google-bert/bert-base-uncased", id="the id it had before"),
         pytest.param("GPT2-XL", "openai-community/gpt2-xl", id="any case of letters"),
         pytest.param("meta-llama/llama-3.1-8b-instruct", "meta-llama/Llama-3.1-8B", id="a sibling of the same shape"),
+        pytest.param("alpaca", "tatsu-lab/alpaca-7b-wdiff", id="a fine-tuned model by its own name"),
+        pytest.param("vicuna-7b", "lmsys/vicuna-7b-v1.5", id="a fine-tuned model without its version"),
+        pytest.param("ul2", "google/ul2", id="UL2"),
         pytest.param("resnet50", "microsoft/resnet-50", id="a common name"),
     ],
 )

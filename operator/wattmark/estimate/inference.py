@@ -36,10 +36,12 @@ def weights_part(question: Question) -> Part:
     """The weights, as the framework stores them: unique tensors, batch norm's running statistics included."""
     count = question.count
     size = (count.total + count.buffers) * question.formats.weight
+    tables = question.architecture.table_bytes
     return Part(
         ComponentName.WEIGHTS,
-        exact(size),
-        f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once",
+        exact(size + tables),
+        f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once"
+        + (f"; {tables} B of fixed tables" if tables else ""),
     )
 
 

@@ -20,6 +20,8 @@ SEGMENT_BYTES = 20 * MIB  # the allocator's step for tensors of 1 to 10 MiB: the
 
 def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     """Every phase with its parts, or why there is no formula for this model."""
+    if question.architecture.unmodelled:
+        return Unknown(f"the closed form does not describe {question.architecture.unmodelled}")
     for stack in question.stacks:
         if stack.activation not in HELD_WIDTHS:
             return Unknown(f"the closed form does not know what activation {stack.activation!r:.40} saves")

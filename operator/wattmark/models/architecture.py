@@ -32,10 +32,15 @@ class Head(StrEnum):
 
 
 class Kind(StrEnum):
-    """What a weight does; quantization touches LINEAR only, FLOPs come from LINEAR and CONVOLUTION."""
+    """What a weight does; quantization touches LINEAR only, FLOPs come from LINEAR, EXPERT and CONVOLUTION.
+
+    A mixture's EXPERT matrices are one parameter of three dimensions, not linear layers, so that quantization, which
+    replaces layers, passes them by.
+    """
 
     EMBEDDING = "Embedding"
     LINEAR = "Linear"
+    EXPERT = "Expert"
     CONVOLUTION = "Convolution"
     NORM = "Norm"
     OTHER = "Other"
@@ -167,7 +172,9 @@ class Architecture:
     `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether a
     freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
     checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have, the
-    weights it adds to `body`.
+    weights it adds to `body`. `buffers` are floating-point elements in the weights' format that are no parameters,
+    `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'. `unmodelled`
+    names what of its layers the closed form of memory does not describe; where it is not empty, no need is given.
     """
 
     model_type: str
@@ -186,6 +193,8 @@ class Architecture:
     convolutions: tuple[Convolution, ...] = ()
     labels: int | None = None
     buffers: int = 0
+    table_bytes: int = 0
+    unmodelled: str = ""
 
     def head_weights(self, head: Head) -> tuple[Weights, ...]:
         """The weights that this head adds; KeyError where this kind of model has no such head."""

@@ -4,17 +4,25 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wattmark.models.architecture import Architecture, Unsupported
-from wattmark.models.families import bert, gpt2, llama, resnet, t5, vit
+from wattmark.models.families import bert, gpt2, gpt_neo, gpt_neox, gptj, llama, resnet, t5, vit
 from wattmark.models.fields import Fields, OddFieldError
 
 READERS: Mapping[str, Callable[[Fields], Architecture]] = {
     "bert": bert.bert,
+    "codegen": gptj.codegen,
     "distilbert": bert.distilbert,
+    "gemma2": llama.gemma2,
     "gpt2": gpt2.gpt2,
+    "gpt_neo": gpt_neo.gpt_neo,
+    "gpt_neox": gpt_neox.gpt_neox,
+    "gptj": gptj.gptj,
     "llama": llama.llama,
     "mistral": llama.mistral,
+    "mixtral": llama.mixtral,
+    "phi3": llama.phi3,
     "qwen2": llama.qwen2,
     "qwen3": llama.qwen3,
+    "qwen3_moe": llama.qwen3_moe,
     "resnet": resnet.resnet,
     "roberta": bert.bert,
     "t5": t5.t5,

@@ -51,7 +51,7 @@ def flops(
         tokens[Per.ENCODER_TOKEN] = encoder_tokens = architecture.max_positions or 0
     linear = 0
     for weight in (*architecture.body, *architecture.head_weights(head)):
-        if weight.kind in (Kind.LINEAR, Kind.CONVOLUTION):
+        if weight.kind in (Kind.LINEAR, Kind.EXPERT, Kind.CONVOLUTION):
             # The class token is no patch: it enters behind the projection.
             count = tokens[weight.per] - (1 if weight.kind is Kind.CONVOLUTION else 0)
             linear += 2 * batch * count * weight.outputs * weight.inputs * weight.passes

@@ -36,9 +36,10 @@ def mlp(name: str, stack: Stack, per: Per, *, bias: bool) -> tuple[Weights, ...]
     copies = max(1, stack.experts)
     used = stack.layers * (stack.experts_per_token or 1)
     ins = 2 if stack.gated else 1
+    kind = Kind.EXPERT if stack.experts else Kind.LINEAR
     up = Weights(
         f"{name}.up",
-        Kind.LINEAR,
+        kind,
         stack.intermediate,
         stack.hidden,
         bias=bias,
@@ -48,7 +49,7 @@ def mlp(name: str, stack: Stack, per: Per, *, bias: bool) -> tuple[Weights, ...]
     )
     down = Weights(
         f"{name}.down",
-        Kind.LINEAR,
+        kind,
         stack.hidden,
         stack.intermediate,
         bias=bias,
@@ -58,7 +59,8 @@ def mlp(name: str, stack: Stack, per: Per, *, bias: bool) -> tuple[Weights, ...]
     )
     if not stack.experts:
         return up, down
-    return up, down, linear(f"{name}.router", stack.hidden, stack.experts, per, bias=False, count=stack.layers)
+    router = Weights(f"{name}.router", kind, stack.experts, stack.hidden, count=stack.layers, per=per)
+    return up, down, router
 
 
 def lm_head(hidden: int, vocab: int, *, tied: bool, bias: bool = False) -> Weights:

@@ -1,4 +1,4 @@
-"""Llama and the decoders built like it: Mistral, Qwen 2, Qwen 3. Rotary positions, RMSNorm, gated feed-forward."""
+"""Llama and decoders built like it: Mistral, Qwen, Phi-3, Gemma 2. Rotary positions, RMSNorm, gated feed-forward."""
 
 from dataclasses import dataclass, replace
 
@@ -32,6 +32,52 @@ def mistral(fields: Fields) -> Architecture:
     return _decoder(fields, stack, _Biases(), 131072)
 
 
+def mixtral(fields: Fields) -> Architecture:
+    """Mixtral: Mistral with a mixture of experts in every layer."""
+    stack = _stack(fields, _head_dim(fields), kv_heads=8)
+    window = fields.optional("sliding_window")
+    stack = replace(
+        _experts(stack, fields.integer("num_local_experts", "num_experts", default=8), _chosen(fields, 2)),
+        window_tokens=window,
+        window_layers=stack.layers if window else 0,
+    )
+    return replace(_decoder(fields, stack, _Biases(), 131072), unmodelled="what a mixture of experts keeps")
+
+
+def phi3(fields: Fields) -> Architecture:
+    """Phi-3, Phi-3.5 mini and Phi-4: one matrix for query, key and value, one for gate and up."""
+    dropout = fields.share("resid_pdrop", default=0.0)
+    window = fields.optional("sliding_window")
+    stack = _stack(fields, _head_dim(fields))
+    stack = replace(
+        stack,
+        fused_projections=True,
+        hidden_dropout=dropout,
+        window_tokens=window,
+        window_layers=stack.layers if window else 0,
+    )
+    return replace(_decoder(fields, stack, _Biases(), 4096), unmodelled="what Phi-3's joint matrices keep")
+
+
+def gemma2(fields: Fields) -> Architecture:
+    """Gemma 2: every other layer attends within a window; each part is normalized before and behind itself."""
+    stack = _stack(fields, fields.integer("head_dim", default=256), kv_heads=4)
+    types = fields.raw("layer_types")
+    windowed = _windowed(fields, stack.layers) if types is not None else (stack.layers + 1) // 2
+    stack = replace(
+        stack,
+        activation=fields.text("hidden_activation", default="gelu_pytorch_tanh"),
+        window_tokens=fields.integer("sliding_window", default=4096) if windowed else None,
+        window_layers=windowed,
+    )
+    every = fields.flag("attention_bias", default=False)
+    more = norm("layers.norms_behind", stack.hidden, Norm.RMS, count=2 * stack.layers)
+    return replace(
+        _decoder(fields, stack, _Biases(every, every), 8192, (more,), tied=True),
+        unmodelled="what Gemma 2's capped scores and normalizations keep",
+    )
+
+
 def qwen2(fields: Fields) -> Architecture:
     """Qwen 2 and 2.5: biases on query, key and value."""
     return _decoder(
@@ -46,6 +92,34 @@ def qwen3(fields: Fields) -> Architecture:
     every = fields.flag("attention_bias", default=False)
     query_key = norm("layers.attention.query_key_norms", stack.head_dim, Norm.RMS, count=2 * stack.layers)
     return _decoder(fields, stack, _Biases(every, every), 32768, (query_key,))
+
+
+def qwen3_moe(fields: Fields) -> Architecture:
+    """Qwen 3 with a mixture of experts in every layer."""
+    fields.must_not("mlp_only_layers", [])
+    fields.must_not("decoder_sparse_step", 1)
+    stack = _stack(fields, _head_dim(fields), kv_heads=4)
+    experts = fields.integer("num_experts", "num_local_experts", default=128)
+    stack = replace(_experts(stack, experts, _chosen(fields, 8)), query_key_norms=True)
+    stack = replace(stack, intermediate=fields.integer("moe_intermediate_size", default=768))
+    window = fields.optional("sliding_window") if fields.flag("use_sliding_window", default=False) else None
+    stack = replace(stack, window_tokens=window, window_layers=stack.layers if window else 0)
+    every = fields.flag("attention_bias", default=False)
+    query_key = norm("layers.attention.query_key_norms", stack.head_dim, Norm.RMS, count=2 * stack.layers)
+    return replace(
+        _decoder(fields, stack, _Biases(every, every), 32768, (query_key,)),
+        unmodelled="what a mixture of experts keeps",
+    )
+
+
+def _chosen(fields: Fields, default: int) -> int:
+    return fields.integer("num_experts_per_tok", default=default)
+
+
+def _experts(stack: Stack, experts: int, chosen: int) -> Stack:
+    if chosen > experts:
+        raise OddFieldError("num_experts_per_tok", f"chooses {chosen} of {experts} experts")
+    return replace(stack, experts=experts, experts_per_token=chosen)
 
 
 def _head_dim(fields: Fields) -> int:
@@ -78,20 +152,32 @@ def _qwen_windows(fields: Fields, stack: Stack) -> Stack:
     if not fields.flag("use_sliding_window", default=False):
         return stack
     window = fields.integer("sliding_window", default=4096)
-    types = fields.raw("layer_types")
-    if types is None:
+    if fields.raw("layer_types") is None:
         first = fields.integer("max_window_layers", default=28, low=0)
         return replace(stack, window_tokens=window, window_layers=max(0, stack.layers - first))
-    if not isinstance(types, list | tuple) or len(types) != stack.layers:
-        raise OddFieldError("layer_types", f"does not name the kind of each of the {stack.layers} layers")
-    return replace(stack, window_tokens=window, window_layers=sum(kind == "sliding_attention" for kind in types))
+    return replace(stack, window_tokens=window, window_layers=_windowed(fields, stack.layers))
+
+
+def _windowed(fields: Fields, layers: int) -> int:
+    """How many of the layers that `layer_types` names attend within the window."""
+    types = fields.raw("layer_types")
+    if not isinstance(types, list | tuple) or len(types) != layers:
+        raise OddFieldError("layer_types", f"does not name the kind of each of the {layers} layers")
+    return sum(kind == "sliding_attention" for kind in types)
 
 
 def _decoder(
-    fields: Fields, stack: Stack, biases: _Biases, positions: int, more: tuple[Weights, ...] = ()
+    fields: Fields,
+    stack: Stack,
+    biases: _Biases,
+    positions: int,
+    more: tuple[Weights, ...] = (),
+    *,
+    tied: bool = False,
 ) -> Architecture:
+    """`positions`, and whether the output projection is `tied`, are the class's own defaults."""
     vocab, hidden = fields.integer("vocab_size"), stack.hidden
-    tied = fields.flag("tie_word_embeddings", default=False)
+    tied = fields.flag("tie_word_embeddings", default=tied)
     return Architecture(
         model_type=fields.text("model_type", default="llama"),
         family=Family.DECODER,
