@@ -8,7 +8,9 @@ from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, Tol
 from wattmark.api.workload import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.identity import SIMULATED_LABEL
-from wattmark.nodes import NVIDIA, Member, NodeType, Offer, SeenNode, Taint, quantity
+from wattmark.nodes import Member, NodeType, SeenNode, Taint
+from wattmark.observe import quantity
+from wattmark.offers import AMD, NVIDIA, Offer
 
 GIB = 1 << 30
 AMPERE = (8, 0)
@@ -96,6 +98,8 @@ def offers_the_resource(case: Case) -> Objection | None:
     offer = case.ground.offer
     if offer is None or offer.resource == case.asked.resource:
         return None
+    if offer.resource == AMD:
+        return Objection("OtherResource", f"offers {AMD}; the need is known on NVIDIA's GPUs only", unknown=True)
     return Objection(
         "OtherResource", f"offers {offer.resource}, not {case.asked.resource}; see resources.gpu.resourceName"
     )

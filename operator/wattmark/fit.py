@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.checks import CHECKS, Asked, Case, Ground, gib, ground, places
 from wattmark.estimate import Gpu, Unknown, exceedance
-from wattmark.nodes import Member, NodeType, quantity
+from wattmark.nodes import Member, NodeType
+from wattmark.observe import quantity
 
 ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
 SHARED = "SharedGpu"  # the reason of a verdict that only others on the same GPU keep from Fits

@@ -3,46 +3,20 @@
 Whatever cannot be told from a node is None, with the reason beside it; nothing is guessed.
 """
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from sys import intern
 from typing import NamedTuple
 
-from wattmark.api.schema import GROUP
-from wattmark.gpus import gpu_product
 from wattmark.held import Labels, same, shared
 from wattmark.identity import SIMULATED_LABEL
-from wattmark.observe import Body, items, mapping, text
+from wattmark.observe import Body, items, mapping, quantity, text
+from wattmark.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offers
 
-MIB = 1 << 20
-# What no node has: keeps odd input within what status can hold.
-MOST_GPUS, MOST_BYTES = 1 << 12, 1 << 53
-MEMORY_ANNOTATION = f"{GROUP}/gpu-memory-mib"
-# A product's memory differs a little between drivers and with ECC; beyond this the labels speak of different cards.
-AGREEMENT = 0.1
-NVIDIA, NVIDIA_SHARED, AMD = "nvidia.com/gpu", "nvidia.com/gpu.shared", "amd.com/gpu"
-_MIG = re.compile(r"nvidia\.com/(mig-[0-9]+g\.[0-9]+gb(?:\.me)?)")
-_SUFFIX = re.compile(r"(-SHARED|-MIG-[0-9]+g\.[0-9]+gb(\.me)?)+$")
-_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|[MGTPE]i?|[eE][0-9]{1,2})?")
-_FACTORS: Mapping[str, float] = {"": 1.0, "m": 1e-3, "k": 1e3, "Ki": 1024.0} | {
-    prefix + i: base**power for power, prefix in enumerate("MGTPE", 2) for i, base in (("", 1000.0), ("i", 1024.0))
-}
-
-
-def quantity(value: object) -> float | None:
-    """A Kubernetes quantity as a number; None where it is none."""
-    if isinstance(value, bool):
-        return None
-    if isinstance(value, int | float):
-        return float(value) if 0 <= value < 2**63 else None
-    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= 32 else None
-    if match is None:
-        return None
-    number, suffix = float(match[1]), match[2] or ""
-    factor = _FACTORS.get(suffix)
-    return number * (10.0 ** int(suffix[1:]) if factor is None else factor)
+MOST_BYTES = 1 << 53  # what no node has: keeps odd input within what status can hold
+# Taints of a node that an autoscaler is about to remove: it takes no Pods, as if it were cordoned.
+LEAVING = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,23 +29,6 @@ class Taint:
 
     def __str__(self) -> str:
         return f"{self.key}={self.value}:{self.effect}" if self.value else f"{self.key}:{self.effect}"
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """GPUs of one kind on one node. `memory_bytes` is of one GPU (of one slice with MIG), None with a reason beside it.
-
-    `shared` tells that several Pods use one GPU's whole memory, without a wall between them.
-    """
-
-    resource: str
-    count: int
-    product: str
-    memory_bytes: int | None
-    memory_from: str = field(compare=False)
-    capability: tuple[int, int] | None
-    shared: bool
-    driver: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,19 +78,19 @@ def read_node(body: Body) -> SeenNode:
     metadata, spec, status = mapping(body.get("metadata")), mapping(body.get("spec")), mapping(body.get("status"))
     labels = _labels(mapping(metadata.get("labels")))
     allocatable = mapping(status.get("allocatable"))
-    conditions = items(status.get("conditions"))
-    offers = _offers(labels, allocatable, mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION))
+    conditions, taints = items(status.get("conditions")), _taints(spec)
+    found = offers(labels, allocatable, mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION))
     return SeenNode(
         name=intern(text(metadata.get("name"))),
         labels=Labels(labels),
-        taints=same(_taints(spec)),
+        taints=same(tuple(taint for taint in taints if taint.key not in LEAVING)),
         ready=any(c.get("type") == "Ready" and c.get("status") == "True" for c in conditions),
-        cordoned=spec.get("unschedulable") is True,
+        cordoned=spec.get("unschedulable") is True or any(taint.key in LEAVING for taint in taints),
         simulated=labels.get(SIMULATED_LABEL) == "true",
         arch=intern(labels.get("kubernetes.io/arch", "")),
         memory_bytes=int(min(quantity(allocatable.get("memory")) or 0, MOST_BYTES)),
         disk_bytes=int(min(quantity(allocatable.get("ephemeral-storage")) or 0, MOST_BYTES)),
-        offers=same(offers, tuple(offer.memory_from for offer in offers)),
+        offers=same(found, tuple(offer.memory_from for offer in found)),
     )
 
 
@@ -214,6 +171,7 @@ class _Alike(NamedTuple):
             offer.resource.rpartition("/")[2],
             "" if offer.capability is None else f"cc{offer.capability[0]}.{offer.capability[1]}",
             f"driver{offer.driver}" if offer.driver else "",
+            "" if offer.cuda is None else f"cuda{offer.cuda[0]}.{offer.cuda[1]}",
             self.arch,
             "" if offer.memory_bytes is None else f"{offer.memory_bytes // MIB}MiB",
         )
@@ -239,126 +197,4 @@ def _named(kinds: Iterable[_Alike]) -> Iterator[tuple[str, _Alike]]:
 def _gpu_requests(container: Body) -> dict[str, int]:
     resources = mapping(container.get("resources"))
     asked = {**mapping(resources.get("limits")), **mapping(resources.get("requests"))}
-    return {name: _count(value) for name, value in asked.items() if _is_gpu(name)}
-
-
-def _is_gpu(resource: object) -> bool:
-    return isinstance(resource, str) and (resource in (NVIDIA, NVIDIA_SHARED, AMD) or bool(_MIG.fullmatch(resource)))
-
-
-def _count(value: object) -> int:
-    return int(min(quantity(value) or 0, MOST_GPUS))
-
-
-def _offers(labels: Mapping[str, str], allocatable: Body, annotated: object) -> tuple[Offer, ...]:
-    found = []
-    for resource in sorted(name for name in allocatable if _is_gpu(name)):
-        count = _count(allocatable[resource])
-        if count:
-            slice_of = _MIG.fullmatch(resource)
-            read = _amd if resource == AMD else _whole if slice_of is None else _slice
-            offer = read(labels, resource, count)
-            found.append(_annotated(offer, annotated) if slice_of is None else offer)
-    return tuple(found)
-
-
-def _whole(labels: Mapping[str, str], resource: str, count: int) -> Offer:
-    """GPUs as `nvidia.com/gpu`: whole ones, slices of one size (strategy `single`), or shares of one."""
-    label = labels.get("nvidia.com/gpu.product", "")
-    known = gpu_product(_SUFFIX.sub("", label) or labels.get("cloud.google.com/gke-accelerator", ""))
-    size, origin = _megabytes(labels, "nvidia.com/gpu.memory", "karpenter.k8s.aws/instance-gpu-memory")
-    sliced = "-MIG-" in label
-    if size is not None and known is not None and not sliced:
-        table = known.memory_mib * MIB
-        if abs(size - table) > AGREEMENT * table:
-            origin = (
-                f"labels contradict each other: {origin} says {size // MIB} MiB, but a {known.name} "
-                f"has {known.memory_mib} MiB; set the annotation {MEMORY_ANNOTATION}"
-            )
-            size = None
-    elif size is None and known is not None and not sliced:
-        size, origin = known.memory_mib * MIB, "the table of products"
-    shared = (
-        resource == NVIDIA_SHARED
-        or label.endswith("-SHARED")
-        or labels.get("nvidia.com/gpu.replicas", "1") not in ("0", "1")
-    )
-    return Offer(
-        resource=resource,
-        count=count,
-        product=label or (known.name if known else ""),
-        memory_bytes=size,
-        memory_from=origin,
-        capability=_capability(labels) or (known.capability if known else None),
-        shared=shared,
-        driver=_driver(labels),
-    )
-
-
-def _slice(labels: Mapping[str, str], resource: str, count: int) -> Offer:
-    """Slices of one MIG profile; a slice is a GPU of its own and cannot be pooled with another."""
-    size, origin = _megabytes(labels, f"{resource}.memory")
-    product = labels.get(f"{resource}.product") or labels.get("nvidia.com/gpu.product", "")
-    known = gpu_product(_SUFFIX.sub("", product))
-    profile = resource.rpartition("/")[2]
-    return Offer(
-        resource=resource,
-        count=count,
-        product=product if "-MIG-" in product else f"{product or 'unlabelled'}-{profile.replace('mig', 'MIG')}",
-        memory_bytes=size,
-        memory_from=origin,
-        capability=_capability(labels) or (known.capability if known else None),
-        shared=labels.get(f"{resource}.replicas", "1") not in ("0", "1"),
-        driver=_driver(labels),
-    )
-
-
-def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
-    """GPUs of AMD's device plugin; its labels give memory as a quantity and no CUDA compute capability."""
-    size, origin = None, "no label amd.com/gpu.vram"
-    for label in ("amd.com/gpu.vram", "beta.amd.com/gpu.vram"):
-        # Written as 192G for what is 192 GiB.
-        match = re.fullmatch(r"([0-9]{1,6})Gi?", labels.get(label, ""))
-        if match:
-            size, origin = int(match[1]) << 30, label
-            break
-    product = labels.get("amd.com/gpu.product-name") or labels.get("beta.amd.com/gpu.product-name", "")
-    return Offer(resource, count, product or "AMD", size, origin, None, shared=False, driver="")
-
-
-def _annotated(offer: Offer, annotated: object) -> Offer:
-    if annotated is None:
-        return offer
-    if (
-        isinstance(annotated, str)
-        and annotated.isascii()
-        and annotated.isdecimal()
-        and 0 < int(annotated[:12]) < 1 << 24
-    ):
-        return replace(offer, memory_bytes=int(annotated) * MIB, memory_from=f"annotation {MEMORY_ANNOTATION}")
-    return replace(offer, memory_bytes=None, memory_from=f"annotation {MEMORY_ANNOTATION} is no whole number of MiB")
-
-
-def _megabytes(labels: Mapping[str, str], *names: str) -> tuple[int | None, str]:
-    """The first label that is there, in bytes, with its name; or None with the reason."""
-    for name in names:
-        value = labels.get(name)
-        if value is None:
-            continue
-        if value.isascii() and value.isdecimal() and 0 < int(value[:12]) < 1 << 24:
-            return int(value) * MIB, f"label {name}"
-        return None, f"label {name} is no whole number of MiB"
-    return None, f"no label {names[0]}, and the table of products does not list the GPU"
-
-
-def _capability(labels: Mapping[str, str]) -> tuple[int, int] | None:
-    major, minor = labels.get("nvidia.com/gpu.compute.major", ""), labels.get("nvidia.com/gpu.compute.minor", "")
-    if re.fullmatch("[0-9]{1,2}", major) and re.fullmatch("[0-9]{1,2}", minor):
-        return int(major), int(minor)
-    return None
-
-
-def _driver(labels: Mapping[str, str]) -> str:
-    """The driver's major version: what decides which CUDA runs."""
-    full = labels.get("nvidia.com/cuda.driver-version.major") or labels.get("nvidia.com/cuda.driver.major", "")
-    return full if re.fullmatch("[0-9]{1,5}", full) else ""
+    return {name: gpu_count(value) for name, value in asked.items() if is_gpu(name)}

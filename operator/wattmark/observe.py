@@ -14,6 +14,11 @@ Body = Mapping[str, Any]
 # Control and bidirectional-override characters would let a Pod's message forge lines in logs and terminals.
 _CONTROL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
+_QUANTITY = re.compile(r"([0-9]+(?:\.[0-9]+)?)(m|k|Ki|[MGTPE]i?|[eE][0-9]{1,2})?")
+_FACTORS: Mapping[str, float] = {"": 1.0, "m": 1e-3, "k": 1e3, "Ki": 1024.0} | {
+    prefix + i: base**power for power, prefix in enumerate("MGTPE", 2) for i, base in (("", 1000.0), ("i", 1024.0))
+}
+
 
 def clean(text: object, limit: int = 1024) -> str:
     """Foreign text made safe to show: one line, no control characters, bounded."""
@@ -34,6 +39,20 @@ def items(value: object) -> list[Body]:
 def text(value: object) -> str:
     """The value if it is a string, else an empty one."""
     return value if isinstance(value, str) else ""
+
+
+def quantity(value: object) -> float | None:
+    """A Kubernetes quantity as a number; None where it is none."""
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, int | float):
+        return float(value) if 0 <= value < 2**63 else None
+    match = _QUANTITY.fullmatch(value) if isinstance(value, str) and len(value) <= 32 else None
+    if match is None:
+        return None
+    number, suffix = float(match[1]), match[2] or ""
+    factor = _FACTORS.get(suffix)
+    return number * (10.0 ** int(suffix[1:]) if factor is None else factor)
 
 
 def _shown(value: object, limit: int = 1024) -> str:

@@ -103,6 +103,8 @@ TAKEN = [
     sized("a fraction of a core", cpu="0.5"),
     sized("memory with an exponent", memory="16e9"),
     sized("a slice of a GPU", gpu={"resourceName": "nvidia.com/mig-1g.10gb"}),
+    sized("a slice with media extensions", gpu={"resourceName": "nvidia.com/mig-1g.10gb.me"}),
+    sized("the whole of a large GPU as a slice", gpu={"resourceName": "nvidia.com/mig-7g.141gb"}),
     sized("a shared GPU", gpu={"resourceName": "nvidia.com/gpu.shared"}),
     sized("certain products", gpu={"products": ["NVIDIA-L4", "NVIDIA-A100-SXM4-80GB"]}),
 ]

@@ -13,6 +13,12 @@ from wattmark.checks import LEAST_DRIVER, RUNNER_CUDA, TURING
 LOCK = Path(__file__).parents[2] / "requirements" / "runner.txt"
 
 CASES: list[Any] = [
+    pytest.param(
+        {"offer": {"resource": "amd.com/gpu", "capability": None, "driver": ""}},
+        "OtherResource",
+        "offers amd.com/gpu; the need is known on NVIDIA's GPUs only",
+        id="AMD's GPUs: not known",
+    ),
     pytest.param({"offer": {"driver": "580"}}, "Memory", "needs", id="the least driver"),
     pytest.param(
         {"offer": {"driver": "570"}}, "Driver", "CUDA 13 needs driver 580 or newer, these nodes have 570", id="too old"

@@ -12,7 +12,8 @@ from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.workload import Precision
 from wattmark.checks import Asked
 from wattmark.estimate import Gpu, Unknown
-from wattmark.nodes import Member, NodeType, Offer, SeenNode, Taint
+from wattmark.nodes import Member, NodeType, SeenNode, Taint
+from wattmark.offers import Offer
 
 GIB = 1 << 30
 

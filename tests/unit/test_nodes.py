@@ -6,9 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattmark.nodes import SeenGpuPod, SeenNode, Taint, cpu_type, node_types, quantity, read_gpu_pod, read_node
+from wattmark.nodes import SeenGpuPod, SeenNode, Taint, cpu_type, node_types, read_gpu_pod, read_node
 
-GIB, MIB = 1 << 30, 1 << 20
+GIB = 1 << 30
 A100: dict[str, str] = {
     "kubernetes.io/arch": "amd64",
     "nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB",
@@ -41,101 +41,6 @@ def without(labels: dict[str, str], *names: str) -> dict[str, str]:
     return {k: v for k, v in labels.items() if k not in names}
 
 
-@pytest.mark.parametrize(
-    ("labels", "annotations", "memory_mib", "origin"),
-    [
-        pytest.param(A100, {}, 81920, "label nvidia.com/gpu.memory", id="the label says it"),
-        pytest.param(without(A100, "nvidia.com/gpu.memory"), {}, 81920, "table of products", id="the table knows it"),
-        pytest.param(
-            {"cloud.google.com/gke-accelerator": "nvidia-l4"}, {}, 23034, "table of products", id="a cloud names it"
-        ),
-        pytest.param(
-            {"karpenter.k8s.aws/instance-gpu-memory": "23028"}, {}, 23028, "label karpenter", id="a cloud sizes it"
-        ),
-        pytest.param(
-            A100 | {"nvidia.com/gpu.memory": "40960"}, {}, None, "contradict each other", id="labels contradict"
-        ),
-        pytest.param(
-            A100 | {"nvidia.com/gpu.memory": "40960"},
-            {"wattmark.dev/gpu-memory-mib": "40960"},
-            40960,
-            "annotation",
-            id="a person settles a contradiction",
-        ),
-        pytest.param(A100, {"wattmark.dev/gpu-memory-mib": "80G"}, None, "no whole number", id="an odd annotation"),
-        pytest.param(A100 | {"nvidia.com/gpu.memory": "lots"}, {}, 81920, "table", id="an odd label, a known product"),
-        pytest.param({"nvidia.com/gpu.memory": "0"}, {}, None, "no whole number of MiB", id="an odd label alone"),
-        pytest.param({"nvidia.com/gpu.product": "NVIDIA-Z9"}, {}, None, "does not list", id="an unknown product"),
-        pytest.param({}, {}, None, "no label nvidia.com/gpu.memory", id="no label at all"),
-        pytest.param(
-            A100 | {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb", "nvidia.com/gpu.memory": "9728"},
-            {},
-            9728,
-            "label nvidia.com/gpu.memory",
-            id="slices of one size: the label speaks of a slice",
-        ),
-        pytest.param(
-            {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb"},
-            {},
-            None,
-            "no label",
-            id="slices of one size without label: the table speaks of whole GPUs",
-        ),
-    ],
-)
-def test_the_memory_of_one_gpu(
-    labels: dict[str, str], annotations: dict[str, str], memory_mib: int | None, origin: str
-) -> None:
-    offer = only_type(node(labels, annotations=annotations)).offer
-    assert offer.memory_bytes == (None if memory_mib is None else memory_mib * MIB)
-    assert origin in offer.memory_from
-
-
-@pytest.mark.parametrize(
-    ("changes", "shared"),
-    [
-        pytest.param({}, False, id="whole GPUs"),
-        pytest.param({"nvidia.com/gpu.replicas": "1"}, False, id="one replica"),
-        pytest.param({"nvidia.com/gpu.replicas": "4", "nvidia.com/gpu.sharing-strategy": "mps"}, True, id="MPS"),
-        pytest.param({"nvidia.com/gpu.replicas": "4"}, True, id="time slices of an older plugin"),
-        pytest.param({"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-SHARED"}, True, id="the product says so"),
-    ],
-)
-def test_whether_a_gpu_is_shared(changes: dict[str, str], shared: bool) -> None:
-    kind = only_type(node(A100 | changes))
-    assert kind.offer.shared is shared
-    assert kind.name.endswith("-shared") is shared
-    assert kind.offer.memory_bytes == 80 * GIB
-
-
-def test_each_mig_profile_is_a_type_of_its_own() -> None:
-    labels = A100 | {
-        "nvidia.com/mig.strategy": "mixed",
-        "nvidia.com/mig-1g.10gb.memory": "9728",
-        "nvidia.com/mig-3g.40gb.memory": "40192",
-        "nvidia.com/mig-3g.40gb.product": "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb",
-    }
-    allocatable = {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "4", "nvidia.com/mig-3g.40gb": "1"}
-    kinds = {k.name: k.offer for k in node_types([read_node(node(labels, allocatable))], ())}
-    assert set(kinds) == {
-        "NVIDIA-A100-SXM4-80GB-MIG-1g.10gb-10GiB-x4",
-        "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb-39GiB-x1",
-    }
-    assert {o.memory_bytes for o in kinds.values() if o} == {9728 * MIB, 40192 * MIB}
-    assert {o.capability for o in kinds.values() if o} == {(8, 0)}
-
-
-def test_a_slice_without_memory_label_is_not_guessed_from_its_name() -> None:
-    assert only_type(node(A100, {"nvidia.com/mig-1g.10gb": "7"})).offer.memory_bytes is None
-
-
-def test_an_amd_gpu_has_memory_and_no_compute_capability() -> None:
-    offer = only_type(
-        node({"amd.com/gpu.vram": "192G", "amd.com/gpu.product-name": "MI300X"}, {"amd.com/gpu": 8})
-    ).offer
-    assert (offer.product, offer.memory_bytes, offer.capability, offer.count) == ("MI300X", 192 * GIB, None, 8)
-
-
 def test_alike_nodes_are_one_type_and_others_are_told_apart() -> None:
     bodies = [
         node(name="a"),
@@ -160,6 +65,13 @@ def test_where_the_memory_was_read_makes_no_other_type() -> None:
 @pytest.mark.parametrize(
     ("fields", "ready", "cordoned", "taints"),
     [
+        pytest.param(
+            {"taints": [{"key": "ToBeDeletedByClusterAutoscaler", "value": "1", "effect": "NoSchedule"}]},
+            True,
+            True,
+            (),
+            id="a node that its autoscaler removes takes no Pods: as good as cordoned",
+        ),
         pytest.param({}, True, False, (), id="a ready node"),
         pytest.param({"conditions": [{"type": "Ready", "status": "Unknown"}]}, False, False, (), id="a silent node"),
         pytest.param({"conditions": []}, False, False, (), id="a node that never reported"),
@@ -235,28 +147,27 @@ def test_runs_without_gpu_have_every_real_node() -> None:
     assert [(m.node.name, m.node.memory_bytes) for m in kind.members] == [("plain", 8 * GIB)]
 
 
-@pytest.mark.parametrize(
-    ("value", "number"),
-    [
-        ("16Gi", 16 * GIB), ("500m", 0.5), ("2k", 2000), ("1Ki", 1024), ("1.5G", 1.5e9), ("3e2", 300), ("1E", 1e18),
-        (7, 7), ("", None), ("ki", None), ("1ki", None), ("-1", None), (None, None), (True, None), ([], None),
-    ],
-)  # fmt: skip
-def test_quantities(value: object, number: float | None) -> None:
-    assert quantity(value) == number
-
-
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.sampled_from(["8", "9e99", "NoSchedule"]),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
     max_leaves=8,
 )
+MORE_LABELS = """
+nvidia.com/gpu.count nvidia.com/gpu.replicas nvidia.com/gpu.sharing-strategy nvidia.com/mig.config.state
+nvidia.com/mig-1g.10gb.memory nvidia.com/mig-1g.10gb.replicas amd.com/gpu.vram amd.com/gpu.device-id
+beta.amd.com/gpu.vram.64G cloud.google.com/gke-accelerator cloud.google.com/gke-gpu-partition-size
+cloud.google.com/gke-max-shared-clients-per-gpu node.kubernetes.io/instance-type karpenter.k8s.aws/instance-gpu-memory
+"""
 LABELS = st.dictionaries(
-    st.sampled_from([*A100, "nvidia.com/gpu.replicas", "nvidia.com/mig-1g.10gb.memory", "amd.com/gpu.vram"]),
-    JSON | st.sampled_from(["1", "81920", "NVIDIA-A100-SXM4-80GB", "x" * 63]),
+    st.sampled_from([*A100, *MORE_LABELS.split()]),
+    JSON
+    | st.sampled_from([*["0", "1", "81920", "NVIDIA-A100-SXM4-80GB", "mps", "pending", "74a1", "g5.xlarge"], "x" * 63]),
 )
 ALLOCATABLE = st.dictionaries(
-    st.sampled_from(["memory", "nvidia.com/gpu", "nvidia.com/mig-1g.10gb", "amd.com/gpu"]), JSON
+    st.sampled_from(
+        ["memory", "nvidia.com/gpu", "nvidia.com/mig-1g.10gb", "nvidia.com/mig-1g.10gb.shared", "amd.com/gpu"]
+    ),
+    JSON,
 )
 
 
@@ -268,6 +179,9 @@ def test_odd_nodes_never_raise_and_every_type_has_a_name_of_its_own(bodies: list
     names = [kind.name for kind in kinds]
     assert len(names) == len(set(names))
     assert all(len(name) <= 128 for name in names)
+    for kind in kinds:
+        assert kind.offer is not None and kind.offer.memory_from
+        assert kind.offer.memory_bytes is None or kind.offer.memory_bytes > 0
 
 
 @given(body=st.fixed_dictionaries({}, optional={"metadata": JSON, "spec": JSON, "status": JSON}))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from tests.unit.seen import JOB, OTHER_RUN, RUN, RUNNING_POD, THE_JOB, THE_POD, at, ended
 
 from wattmark import observe
-from wattmark.observe import NO_POD, SeenJob, SeenPod, clean, epoch, latest_trouble
+from wattmark.observe import NO_POD, SeenJob, SeenPod, clean, epoch, latest_trouble, quantity
 
 OWNER = {"apiVersion": "wattmark.dev/v1alpha1", "kind": "BenchmarkJob", "name": "bert", "uid": RUN, "controller": True}
 Body = dict[str, Any]
@@ -203,3 +203,14 @@ def test_no_body_raises(read: Callable[[Body], SeenJob | SeenPod], body: Body) -
 @given(ODD)
 def test_no_event_raises(events: Any) -> None:
     assert isinstance(latest_trouble(observe.items(events), NO_POD, 0.0), str)
+
+
+@pytest.mark.parametrize(
+    ("value", "number"),
+    [
+        ("16Gi", 16 << 30), ("500m", 0.5), ("2k", 2000), ("1Ki", 1024), ("1.5G", 1.5e9), ("3e2", 300), ("1E", 1e18),
+        (7, 7), ("", None), ("ki", None), ("1ki", None), ("-1", None), (None, None), (True, None), ([], None),
+    ],
+)  # fmt: skip
+def test_quantities(value: object, number: float | None) -> None:
+    assert quantity(value) == number

@@ -18,11 +18,15 @@ class GpuSpec(Model):
     """Which GPUs are asked for."""
 
     resource_name: Annotated[
-        str, Field(max_length=96, pattern=r"^(nvidia\.com/(gpu|gpu\.shared|mig-[0-9]g\.[0-9]+gb(\.me)?))$")
+        str,
+        Field(
+            max_length=96,
+            pattern=r"^nvidia\.com/(gpu|gpu\.shared|mig-[1-9]g\.[1-9][0-9]{0,3}gb([.-][a-z]{2,8}){0,2})$",
+        ),
     ] = Field(
         "nvidia.com/gpu",
         description="Extended resource that the Pod requests: nvidia.com/gpu, nvidia.com/gpu.shared or "
-        "nvidia.com/mig-<profile>.",
+        "nvidia.com/mig-<profile>, for example nvidia.com/mig-1g.10gb or nvidia.com/mig-1g.10gb.me.",
     )
     products: (
         Annotated[
