@@ -40,10 +40,10 @@ def predicted(asked: Question) -> int:
 
 
 def really_saved(config: dict[str, Any], read: Architecture, precision: Precision, attention: Attention) -> int:
-    """Bytes of the unique storages that autograd packs, parameters apart."""
+    """Bytes of the unique storages that autograd packs, parameters and tables apart."""
     dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
     model = built(config, head_for(read, WorkloadType.TRAINING), attention, dtype).train()
-    parameters = {p.untyped_storage().data_ptr() for p in model.parameters()}
+    parameters = {p.untyped_storage().data_ptr() for p in (*model.parameters(), *model.buffers())}
     kept: dict[int, Any] = {}
 
     def pack(tensor: Any) -> Any:

@@ -64,9 +64,10 @@ class Question:
     def eager(self, stack: Stack) -> bool:
         """Whether attention scores are materialized.
 
-        Asked for; or, on a CPU in training, where the fused kernel covers neither dropout nor a learned bias.
+        Asked for; all that the class knows; or, on a CPU in training, where the fused kernel covers neither dropout nor
+        a learned bias.
         """
-        if self.resolved.attention is Attention.EAGER:
+        if self.resolved.attention is Attention.EAGER or stack.unfused_attention:
             return True
         return not self.on_gpu and self.training and (stack.attention_dropout > 0 or stack.position_bias)
 

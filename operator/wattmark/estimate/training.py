@@ -154,7 +154,7 @@ def _logits(question: Question, *, backward: bool) -> Part:
 
     They come in the compute format and are raised to fp32 for the loss, whose log-softmax is saved. The backward pass
     holds that, its gradient and the gradient of the raised logits; the logits themselves are gone by then unless the
-    caller keeps them. Without autocast T5 computes its loss in the format of the logits.
+    caller keeps them. Without autocast T5 computes its loss in the format of the logits. A cap's tanh is saved too.
     """
     architecture, size = question.architecture, question.formats.compute
     elements = question.batch * question.input_tokens * (architecture.vocab or 0)
@@ -165,6 +165,8 @@ def _logits(question: Question, *, backward: bool) -> Part:
         least, likely, most = 2 * loss, 3 * loss, 3 * loss + size
     else:
         least, likely, most = size + loss, size + loss + (loss if loss != size else 0), size + 2 * loss
+    if architecture.capped_logits:
+        least, likely, most = least + size, likely + size, most + size
     return Part(
         ComponentName.LOGITS,
         Interval(elements * least, elements * likely, elements * most),

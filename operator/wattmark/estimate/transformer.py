@@ -11,9 +11,11 @@ from wattmark.estimate.formats import Formats
 from wattmark.models import Norm, Stack
 
 # Widths of the feed-forward part that an activation saves for its backward pass (its output, which the next matrix
-# saves, included) and that it holds at once in a forward pass. gelu_new is written out in Python, step by step.
-SAVED_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 1, "gelu_new": 5}
-HELD_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 2, "gelu_new": 4}
+# saves, included) and that it holds at once in a forward pass. Some are written out in Python, step by step.
+SAVED_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 1, "gelu_new": 5, "gelu_fast": 8}
+HELD_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 2, "gelu_new": 4, "gelu_fast": 5}
+
+ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four indices, two factors
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +43,55 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
 
     Feed-forward: four hidden buffers (residual, normalized, attention's and its own result) and the widths at the
     activation. Fused attention: three hidden buffers, query, key, value, their rotated versions and the result. Eager
-    attention: residual and normalized, query, key and value, and the scores before and after softmax, which some
-    models raise to fp32 in between.
+    attention: see `_eager_held`; its scores outlive it, because the layer holds what it was given till its own end.
     """
     size = formats.compute
-    widths = max(HELD_WIDTHS[stack.activation], 3 if stack.gated else 0)
+    # Behind one matrix for gate and up both stay while their product is made.
+    widths = max(HELD_WIDTHS[stack.activation], (4 if stack.fused_gate else 3) if stack.gated else 0)
     copies = max(1, stack.experts_per_token)
-    forward = run.tokens * (4 * stack.hidden * formats.stream + copies * widths * stack.intermediate * size)
-    if not run.eager:
-        attention = run.tokens * (
-            3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * size
-        )
-        return max(forward, attention)
-    keys = max(run.keys, run.memory)
+    routed = stack.experts_per_token * stack.hidden  # a token's copies, one for each of its experts
+    forward = run.tokens * (4 * stack.hidden * formats.stream + (copies * widths * stack.intermediate + routed) * size)
+    if run.eager:
+        return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
+    return max(
+        forward,
+        run.tokens * (3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * size),
+    )
+
+
+def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Residual and normalized, query, key and value, the mask, the scores before and after softmax, and older ones.
+
+    Scores that some models raise to fp32 in between: a GPU's softmax reads 16 bit and writes fp32, of which a 16-bit
+    copy is made while what it read is still there; a CPU makes an fp32 copy of that first.
+    """
+    size, keys = formats.compute, max(run.keys, run.memory)
     attention = run.tokens * (2 * stack.hidden * formats.stream + (stack.query_width + 2 * stack.kv_width) * size)
     if stack.kv_heads < stack.heads:
         attention += 2 * keys * stack.query_width * size  # keys and values, repeated for every head of their group
-    raised = 4 if stack.fp32_softmax and size < 4 else 0
-    attention += stack.heads * run.tokens * keys * (2 * size + raised)
-    return max(forward, attention)
+    if stack.causal:
+        attention += run.tokens * run.keys * size
+    if stack.fp32_scores:
+        attention += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 if size < 4 else 0)
+        scores = 8
+    elif stack.fp32_softmax and size < 4:
+        scores = size + 4 + (size if run.on_gpu else 4)
+    else:
+        scores = 2 * size
+    return attention + stack.heads * run.tokens * keys * scores + _old_scores(stack, run, formats, ended=False)
+
+
+def _old_scores(stack: Stack, run: Pass, formats: Formats, *, ended: bool) -> int:
+    """Scores that nobody reads any more, in the layer's attention or, `ended`, behind it.
+
+    Its own self-attention's, behind it or under its cross-attention; its cross-attention's, behind that; and the layer
+    before's, where layers return them.
+    """
+    own = 1 if ended or stack.cross_attention else 0
+    keys = (own + (1 if stack.returns_scores else 0)) * run.keys
+    if ended and stack.cross_attention:
+        keys += run.memory
+    return stack.heads * run.tokens * keys * formats.compute
 
 
 def held_once(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -75,11 +107,18 @@ def saved(stack: Stack, run: Pass, formats: Formats) -> int:
     parts = _attention_saved(stack, run, formats, inputs=1 if stack.fused_projections else 3, memory=0)
     if stack.cross_attention:
         parts += _attention_saved(stack, run, formats, inputs=1, memory=run.memory)
-    norms = (3 if stack.cross_attention else 2) * _norm_saved(stack, formats)
+    norms = _norms(stack) * _norm_saved(stack, formats)
     if stack.query_key_norms:
         norms += (stack.query_width + stack.kv_width) * (4 + formats.compute)
     masks = (3 if stack.cross_attention else 2) * stack.hidden * mask_bytes(run, formats) if dropout else 0
     return parts + tokens * (norms + masks + _mlp_saved(stack, run, formats))
+
+
+def _norms(stack: Stack) -> int:
+    """Normalizations of a layer that save an input of their own: side by side they read, and save, the same one."""
+    if stack.parallel:
+        return 1
+    return (3 if stack.cross_attention else 2) + (2 if stack.norms_behind else 0)
 
 
 def shared(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -104,6 +143,8 @@ def _norm_saved(stack: Stack, formats: Formats) -> int:
     """Bytes per token: LayerNorm saves its input; RMSNorm an fp32 version of it and the normalized one."""
     if stack.norm is Norm.LAYER:
         return stack.hidden * formats.stream
+    if stack.norm is Norm.GEMMA:
+        return stack.hidden * 8
     narrow = formats.stream if stack.norm is Norm.T5 and formats.stream < 4 else 0
     return stack.hidden * (4 + formats.stream + narrow)
 
@@ -115,6 +156,12 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     copies = inputs if formats.mixed else 1
     keys = memory or run.keys
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
+    if stack.fp32_scores and not formats.mixed:
+        total += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 - size)
+    if stack.fused_projections and stack.rotary and not run.eager:
+        # Values are a view of what the one matrix gave, and keep all of it. Queries and keys, of which
+        # a part is turned, are put together anew, head by head; so then is the kernel's result, which a copy orders.
+        total += run.tokens * (2 * stack.query_width + stack.kv_width) * size
     if run.eager:
         total += 2 * keys * (stack.query_width - stack.kv_width) * size
         total += stack.heads * run.tokens * keys * _score_saved(stack, run, formats)
@@ -129,19 +176,34 @@ def _score_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     biased = formats.mixed and stack.position_bias
     raised = stack.fp32_softmax or biased or (formats.mixed and run.on_gpu)
     softmax = 4 if raised else formats.compute
+    capped = formats.compute if stack.capped_scores else 0
     if stack.attention_dropout > 0:
         mask = formats.stream if biased and not run.on_gpu else mask_bytes(run, formats)
-        return softmax + formats.compute + mask
-    return softmax + (formats.compute if softmax != formats.compute else 0)
+        return capped + softmax + formats.compute + mask
+    return capped + softmax + (formats.compute if softmax != formats.compute else 0)
 
 
 def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per token of the feed-forward part: its input, the activation's steps, the gate's factors, the product."""
-    size, width = formats.compute, max(1, stack.experts_per_token) * stack.intermediate
-    inputs = (2 if stack.gated and formats.mixed else 1) * stack.hidden * size
+    size, width = formats.compute, stack.intermediate
+    if stack.experts:
+        return _mixture_saved(stack, formats)
+    inputs = (2 if stack.gated and not stack.fused_gate and formats.mixed else 1) * stack.hidden * size
+    if stack.shared_norm and not formats.mixed:
+        inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
     inner = 0
     if stack.inner_dropout and stack.hidden_dropout > 0:
         # A mask; and the dropped version, unless only that is still needed, as behind a gate's product.
         inner = width * mask_bytes(run, formats) + (0 if stack.gated else width * size)
     return inputs + widths * width * size + inner
+
+
+def _mixture_saved(stack: Stack, formats: Formats) -> int:
+    """Bytes per token of a mixture: the router's input; for each chosen expert its input and result and its layers.
+
+    The grouped multiplication knows no autocast: it computes in the format of the weights.
+    """
+    size, width = formats.weight, SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
+    one = (2 * stack.hidden + width * stack.intermediate) * size + ROUTE_BYTES
+    return stack.hidden * formats.compute + stack.experts * 4 + stack.experts_per_token * one

@@ -60,6 +60,7 @@ class Norm(StrEnum):
 
     LAYER = "LayerNorm"
     RMS = "RMSNorm"
+    GEMMA = "GemmaRMSNorm"  # RMSNorm that scales in fp32, not in the format of its input
     T5 = "T5LayerNorm"  # RMSNorm that scales its 16-bit input, not the fp32 copy that its variance is taken from
 
 
@@ -98,9 +99,15 @@ class Stack:
     """Equal transformer layers, one after another. Widths are in elements, windows in tokens.
 
     `activation` is transformers' name of the function; `inner_dropout` tells that dropout stands between the two
-    matrices of the feed-forward part as well; `fused_projections` that one matrix gives query, key and value;
-    `query_key_norms` that queries and keys are normalized head by head; `fp32_softmax` that eager attention raises its
-    scores to fp32.
+    matrices of the feed-forward part as well; `fused_projections` that one matrix gives query, key and value, and
+    `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions;
+    `query_key_norms` that they are normalized head by head. `parallel` tells that attention and feed-forward read the
+    same hidden state, `shared_norm` that they share its normalized version too; `norms_behind` that the result of each
+    is normalized before it is added.
+
+    `unfused_attention` tells that the class knows only eager attention, `fp32_scores` that this raises query and key to
+    fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
+    `returns_scores` that the layer gives them back, asked or not.
     """
 
     layers: int
@@ -115,8 +122,17 @@ class Stack:
     gated: bool = False
     inner_dropout: bool = False
     fused_projections: bool = False
+    fused_gate: bool = False
+    rotary: bool = False
     query_key_norms: bool = False
+    parallel: bool = False
+    shared_norm: bool = False
+    norms_behind: bool = False
+    unfused_attention: bool = False
+    fp32_scores: bool = False
     fp32_softmax: bool = False
+    capped_scores: bool = False
+    returns_scores: bool = False
     cross_attention: bool = False
     position_bias: bool = False
     window_tokens: int | None = None
@@ -172,7 +188,8 @@ class Architecture:
     `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether a
     freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
     checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have, the
-    weights it adds to `body`. `buffers` are floating-point elements in the weights' format that are no parameters,
+    weights it adds to `body`. `capped_logits` tells
+    that logits pass a tanh. `buffers` are floating-point elements in the weights' format that are no parameters,
     `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'. `unmodelled`
     names what of its layers the closed form of memory does not describe; where it is not empty, no need is given.
     """
@@ -192,6 +209,7 @@ class Architecture:
     image: Image | None = None
     convolutions: tuple[Convolution, ...] = ()
     labels: int | None = None
+    capped_logits: bool = False
     buffers: int = 0
     table_bytes: int = 0
     unmodelled: str = ""

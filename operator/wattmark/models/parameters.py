@@ -9,7 +9,7 @@ from wattmark.models.architecture import Architecture, Head, Kind
 class ParameterCount:
     """Parameters by what they do. `total` is all that is stored; `active` is what one token passes through.
 
-    `active` is `total` but for experts. `linear` counts a mixture's experts too. `buffers` are floating-point
+    `active` is `total` but for experts. `buffers` are floating-point
     elements that are no parameters (batch norm's running statistics) and take memory all the same. `quantizable`
     are the elements of linear layers but the output projection, biases apart: what int8 and nf4 replace.
     `linear_outputs` are those layers' rows, which carry the quantization's scales.
@@ -18,6 +18,7 @@ class ParameterCount:
     total: int
     embedding: int
     linear: int
+    expert: int
     convolution: int
     norm: int
     other: int
@@ -47,7 +48,8 @@ def parameters(architecture: Architecture, head: Head, *, pretrained: bool = Fal
     return ParameterCount(
         total=total,
         embedding=by_kind[Kind.EMBEDDING],
-        linear=by_kind[Kind.LINEAR] + by_kind[Kind.EXPERT],
+        linear=by_kind[Kind.LINEAR],
+        expert=by_kind[Kind.EXPERT],
         convolution=by_kind[Kind.CONVOLUTION],
         norm=by_kind[Kind.NORM],
         other=by_kind[Kind.OTHER],

@@ -24,6 +24,10 @@ def gpt_neo(fields: Fields) -> Architecture:
         norm=Norm.LAYER,
         causal=True,
         activation=fields.text("activation_function", default="gelu_new"),
+        unfused_attention=True,
+        fp32_scores=True,
+        fp32_softmax=True,
+        returns_scores=True,
         hidden_dropout=fields.share("resid_dropout", default=0.0),
         attention_dropout=fields.share("attention_dropout", default=0.0),
     )
@@ -49,7 +53,6 @@ def gpt_neo(fields: Fields) -> Architecture:
         max_positions=positions,
         tied=tied,
         checkpoint_tied=tied,
-        unmodelled="what GPT-Neo's attention keeps",
         table_bytes=layers * positions**2,  # each layer keeps its mask, as booleans
     )
 

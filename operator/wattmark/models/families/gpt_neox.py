@@ -10,7 +10,6 @@ TOKEN = Per.DECODER_TOKEN
 def gpt_neox(fields: Fields) -> Architecture:
     """GPT-NeoX: rotary positions on a part of each head; attention and feed-forward side by side or in turn."""
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
-    fields.flag("use_parallel_residual", default=True)
     stack = Stack(
         layers=fields.integer("num_hidden_layers"),
         hidden=hidden,
@@ -22,6 +21,8 @@ def gpt_neox(fields: Fields) -> Architecture:
         causal=True,
         activation=fields.text("hidden_act", default="gelu"),
         fused_projections=True,
+        rotary=True,
+        parallel=fields.flag("use_parallel_residual", default=True),
         fp32_softmax=True,
         hidden_dropout=fields.share("hidden_dropout", default=0.0),
         attention_dropout=fields.share("attention_dropout", default=0.0),
@@ -47,5 +48,4 @@ def gpt_neox(fields: Fields) -> Architecture:
         max_positions=fields.integer("max_position_embeddings", default=2048),
         tied=tied,
         checkpoint_tied=tied,
-        unmodelled="what layers side by side keep",
     )

@@ -24,6 +24,13 @@ def gptj(fields: Fields) -> Architecture:
         norm=Norm.LAYER,
         causal=True,
         activation=fields.text("activation_function", default="gelu_new"),
+        rotary=True,
+        parallel=True,
+        shared_norm=True,
+        unfused_attention=True,
+        fp32_scores=True,
+        fp32_softmax=True,
+        returns_scores=True,
         hidden_dropout=fields.share("resid_pdrop", default=0.0),
         attention_dropout=fields.share("attn_pdrop", default=0.0),
     )
@@ -53,7 +60,6 @@ def gptj(fields: Fields) -> Architecture:
         max_positions=positions,
         tied=tied,
         checkpoint_tied=tied,
-        unmodelled="what GPT-J's attention and its shared normalization keep",
         table_bytes=layers * positions * rotary * FP32_BYTES,  # each layer keeps sines and cosines of its own
     )
 

@@ -41,7 +41,7 @@ def mixtral(fields: Fields) -> Architecture:
         window_tokens=window,
         window_layers=stack.layers if window else 0,
     )
-    return replace(_decoder(fields, stack, _Biases(), 131072), unmodelled="what a mixture of experts keeps")
+    return _decoder(fields, stack, _Biases(), 131072)
 
 
 def phi3(fields: Fields) -> Architecture:
@@ -52,11 +52,12 @@ def phi3(fields: Fields) -> Architecture:
     stack = replace(
         stack,
         fused_projections=True,
+        fused_gate=True,
         hidden_dropout=dropout,
         window_tokens=window,
         window_layers=stack.layers if window else 0,
     )
-    return replace(_decoder(fields, stack, _Biases(), 4096), unmodelled="what Phi-3's joint matrices keep")
+    return _decoder(fields, stack, _Biases(), 4096)
 
 
 def gemma2(fields: Fields) -> Architecture:
@@ -67,15 +68,25 @@ def gemma2(fields: Fields) -> Architecture:
     stack = replace(
         stack,
         activation=fields.text("hidden_activation", default="gelu_pytorch_tanh"),
+        norm=Norm.GEMMA,
+        norms_behind=True,
+        unfused_attention=True,
+        capped_scores=_capped(fields, "attn_logit_softcapping", 50),
         window_tokens=fields.integer("sliding_window", default=4096) if windowed else None,
         window_layers=windowed,
     )
     every = fields.flag("attention_bias", default=False)
     more = norm("layers.norms_behind", stack.hidden, Norm.RMS, count=2 * stack.layers)
-    return replace(
-        _decoder(fields, stack, _Biases(every, every), 8192, (more,), tied=True),
-        unmodelled="what Gemma 2's capped scores and normalizations keep",
-    )
+    found = _decoder(fields, stack, _Biases(every, every), 8192, (more,), tied=True)
+    return replace(found, capped_logits=_capped(fields, "final_logit_softcapping", 30))
+
+
+def _capped(fields: Fields, name: str, default: int) -> bool:
+    """Whether a cap is set; null is none."""
+    value = fields.raw(name) if name in fields else default
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int | float)):
+        raise OddFieldError(name, f"is {value!r:.60}, not a number")
+    return value is not None
 
 
 def qwen2(fields: Fields) -> Architecture:
@@ -106,10 +117,7 @@ def qwen3_moe(fields: Fields) -> Architecture:
     stack = replace(stack, window_tokens=window, window_layers=stack.layers if window else 0)
     every = fields.flag("attention_bias", default=False)
     query_key = norm("layers.attention.query_key_norms", stack.head_dim, Norm.RMS, count=2 * stack.layers)
-    return replace(
-        _decoder(fields, stack, _Biases(every, every), 32768, (query_key,)),
-        unmodelled="what a mixture of experts keeps",
-    )
+    return _decoder(fields, stack, _Biases(every, every), 32768, (query_key,))
 
 
 def _chosen(fields: Fields, default: int) -> int:
@@ -119,7 +127,7 @@ def _chosen(fields: Fields, default: int) -> int:
 def _experts(stack: Stack, experts: int, chosen: int) -> Stack:
     if chosen > experts:
         raise OddFieldError("num_experts_per_tok", f"chooses {chosen} of {experts} experts")
-    return replace(stack, experts=experts, experts_per_token=chosen)
+    return replace(stack, experts=experts, experts_per_token=chosen, fused_gate=True)
 
 
 def _head_dim(fields: Fields) -> int:
@@ -143,6 +151,7 @@ def _stack(fields: Fields, head_dim: int, kv_heads: int | None = None) -> Stack:
         causal=True,
         activation=fields.text("hidden_act", default="silu"),
         gated=True,
+        rotary=True,
         fp32_softmax=True,
         attention_dropout=fields.share("attention_dropout", default=0.0),
     )
