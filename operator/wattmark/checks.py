@@ -28,7 +28,8 @@ class Asked:
 
     `only_asks` tells that nothing will run: simulated nodes may be asked about, but a run never lands there unless it
     tolerates their taint. `download_bytes` are the weights that a run would fetch onto the node's disk, None where it
-    fetches none or their size is not known.
+    fetches none or their size is not known. `most` gives the largest batch and the longest input for a GPU with so many
+    bytes, where that is asked.
     """
 
     need: Callable[[Gpu | None], Need | Unknown]
@@ -37,6 +38,7 @@ class Asked:
     placement: PlacementSpec
     only_asks: bool
     download_bytes: int | None = None
+    most: Callable[[Gpu | None, int], tuple[int | None, int | None]] | None = None
 
     @property
     def resource(self) -> str:

@@ -10,6 +10,7 @@ from wattmark.nodes import Member, NodeType
 from wattmark.observe import quantity
 
 ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
+MEMORY = "Memory"
 SHARED = "SharedGpu"  # the reason of a verdict that only others on the same GPU keep from Fits
 
 
@@ -24,6 +25,11 @@ class Judgement:
     offered: int | None
 
     @property
+    def about_memory(self) -> bool:
+        """Whether memory decides: with less of a need it would fit."""
+        return self.reason in (MEMORY, SHARED)
+
+    @property
     def sure(self) -> bool:
         """Whether even the high end of the need fits."""
         return self.verdict is Verdict.FITS or (self.verdict is Verdict.FITS_TIGHT and self.reason == SHARED)
@@ -36,19 +42,32 @@ def gpu_of(kind: NodeType | Ground) -> Gpu | None:
 
 def answers(asked: Asked, kinds: Iterable[NodeType]) -> tuple[NodeTypeAnswer, ...]:
     """The verdict on each node type: those it fits first, the smallest GPU before larger ones."""
-    needs: dict[Gpu | None, Need | Unknown] = {}
-    found: list[NodeTypeAnswer] = []
-    for kind in kinds:
-        gpu = gpu_of(kind)
-        if gpu not in needs:
-            needs[gpu] = asked.need(gpu)
-        landing = places(asked, kind)
-        judged = judge(Case(asked, ground(asked, kind, landing), needs[gpu]))
-        found.append(_answer(asked, kind, landing, judged))
+    known = tuple(kinds)
+    landings = [places(asked, kind) for kind in known]
+    grounds = [ground(asked, kind, landing) for kind, landing in zip(known, landings, strict=True)]
+    judged = judgements(asked, grounds)
+    found = [_answer(asked, *one) for one in zip(known, landings, judged, strict=True)]
     return tuple(sorted(found, key=lambda a: (ORDER.index(a.verdict), a.offered_bytes or 0, a.node_type)))
 
 
-def judge(case: Case) -> Judgement:
+def grounds(asked: Asked, kinds: Iterable[NodeType]) -> tuple[Ground, ...]:
+    """What each kind of node has for a Pod that is asked for there."""
+    return tuple(ground(asked, kind, places(asked, kind)) for kind in kinds)
+
+
+def judgements(asked: Asked, grounds: Iterable[Ground]) -> tuple[Judgement, ...]:
+    """The judgement on each kind of node; the need is reckoned once for each kind of GPU."""
+    needs: dict[Gpu | None, Need | Unknown] = {}
+    found = []
+    for one in grounds:
+        gpu = gpu_of(one)
+        if gpu not in needs:
+            needs[gpu] = asked.need(gpu)
+        found.append(_judge(Case(asked, one, needs[gpu])))
+    return tuple(found)
+
+
+def _judge(case: Case) -> Judgement:
     """The verdict on one kind of node, by the first check that objects for certain, else by the room there is."""
     objections = [objection for check in CHECKS if (objection := check(case))]
     # What certainly does not fit outweighs what cannot be told.
@@ -66,7 +85,10 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
     usable = [m for m in landing if m.node.ready and not m.node.cordoned]
     free = [m.free for m in usable if m.free is not None]
     need, offered, gpu = judged.need, judged.offered, kind.offer
-    known = gpu is not None and not gpu.shared and need is not None and offered is not None
+    risky = gpu is not None and not gpu.shared
+    batch = length = None
+    if asked.most is not None and judged.about_memory and offered is not None:
+        batch, length = asked.most(gpu_of(kind), offered)
     return NodeTypeAnswer(
         node_type=kind.name,
         verdict=judged.verdict,
@@ -76,7 +98,9 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
         need_bytes=need,
         offered_bytes=offered,
         headroom_bytes=None if need is None or offered is None else offered - need.likely,
-        out_of_memory_probability=round(exceedance(need, offered), 4) if known and need and offered else None,
+        out_of_memory_probability=round(exceedance(need, offered), 4) if risky and need and offered else None,
+        largest_batch_size_per_device=batch,
+        longest_input_tokens=length,
         nodes=len(usable),
         cordoned_nodes=sum(m.node.ready and m.node.cordoned for m in kind.members),
         not_ready_nodes=sum(not m.node.ready for m in kind.members),
@@ -102,10 +126,10 @@ def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[
         return Verdict.UNKNOWN, "MemoryUnknown", "no node tells how much memory it can give"
     said = f"needs {gib(need.low)} to {gib(need.high)} GiB of {gib(offered)} GiB"
     if need.high > offered:
-        return Verdict.FITS_TIGHT, "Memory", f"{said}: the upper end does not fit"
+        return Verdict.FITS_TIGHT, MEMORY, f"{said}: the upper end does not fit"
     if case.ground.offer is not None and case.ground.offer.shared:
         return Verdict.FITS_TIGHT, SHARED, f"{said}, which other Pods on the same GPU may take"
-    return Verdict.FITS, "Memory", said
+    return Verdict.FITS, MEMORY, said
 
 
 def _now(asked: Asked, kind: NodeType, verdict: Verdict, usable: list[Member]) -> Verdict:

@@ -2,22 +2,26 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from wattmark import checks, fit, models
+from wattmark import fit, models
 from wattmark.api.answers import Need, NodeTypeAnswer, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
+from wattmark.api.fallback import Fallback
 from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.api.workload import ModelSpec, RuntimeSpec, SourceType, Weights, WorkloadSpec, WorkloadType
-from wattmark.estimate import Gpu, Unknown, need
+from wattmark.api.workload import ModelSpec, SourceType, Weights
+from wattmark.demand import Spec, demand
+from wattmark.estimate import Gpu, Unknown
 from wattmark.models import Architecture, Unsupported
-from wattmark.models.resolve import Impossible, resolve
+from wattmark.models.resolve import Impossible
+from wattmark.most import most_of_both
 from wattmark.nodes import NodeType, SeenGpuPod, SeenNode, cpu_type, node_types
 from wattmark.observe import clean
+from wattmark.suggest import fallbacks, with_patch
 
 MOST_PREDICTIONS = 16
 MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
@@ -50,7 +54,10 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Preflight:
-    """What is known of a BenchmarkJob before its run. `fits` is None where it is not known."""
+    """What is known of a BenchmarkJob before its run. `fits` is None where it is not known.
+
+    `spec` is what is run where that is not what was asked for, but with the `adaptation`.
+    """
 
     resolved: Resolved | None
     need: Need | None
@@ -62,6 +69,9 @@ class Preflight:
     config: str | None
     products: tuple[str, ...] | None
     refusal: Refusal | None = None
+    fallbacks: tuple[Fallback, ...] = ()
+    adaptation: Fallback | None = None
+    spec: BenchmarkJobSpec | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +86,7 @@ class Answer:
     unavailable: tuple[Unavailable, ...]
     reason: Reason
     message: str
+    fallbacks: tuple[Fallback, ...] = ()
 
 
 def wanted_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
@@ -154,112 +165,121 @@ def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> Fleet
     return Fleet(node_types(seen, pods), cpu_type(seen))
 
 
-def for_benchmark(spec: BenchmarkJobSpec, facts: Facts | Refusal, fleet: Fleet | None) -> Preflight:
-    """All that is known before a BenchmarkJob runs; `fleet` is None where nodes may not be read."""
-    asked = spec.resources.gpu.products if spec.resources.gpu else None
-    any_product = tuple(asked) if asked else None
+def for_benchmark(
+    spec: BenchmarkJobSpec, facts: Facts | Refusal, fleet: Fleet | None, adaptation: Fallback | None = None
+) -> Preflight:
+    """All that is known before a BenchmarkJob runs; `fleet` is None where nodes may not be read.
+
+    `adaptation` is the change that was decided on before, which stands.
+    """
     if isinstance(facts, Refusal):
-        return Preflight(None, None, (), (), None, facts.reason, facts.message, None, None, facts)
-    sized = _sized(facts, spec.workload, spec.runtime, spec.resources.gpus_per_node)
-    if isinstance(sized, Refusal):
-        return Preflight(None, None, (), (), None, sized.reason, sized.message, None, None, sized)
-    verdict = _verdict(facts, sized, spec, fleet, only_asks=False)
-    off = spec.preflight.policy is PreflightPolicy.OFF
+        return _refusing(facts)
+    run = spec
+    if adaptation is not None:
+        try:
+            run = with_patch(spec, adaptation.patch)
+        except ValueError as error:  # pydantic's is one, too
+            return _refusing(Refusal(Reason.INVALID_SPEC, clean(f"status.adaptation cannot be applied: {error}", 512)))
+    found = _compared(run, facts, fleet, only_asks=False)
+    if isinstance(found, Refusal):
+        return _refusing(found)
+    policy = spec.preflight.policy
+    if found.fits is False and policy is PreflightPolicy.ADAPT and adaptation is None:
+        harmless = next((fallback for fallback in found.fallbacks if not fallback.changes_result), None)
+        if harmless is not None:
+            return for_benchmark(spec, facts, fleet, harmless)
+    fits, reason, message = _told(found, policy, adaptation)
+    asked = spec.resources.gpu.products if spec.resources.gpu else None
     return Preflight(
-        resolved=sized,
-        need=verdict.need,
-        predictions=verdict.node_types[:MOST_PREDICTIONS],
-        unavailable=verdict.unavailable,
-        fits=None if off else verdict.fits,
-        reason=Reason.CHECK_OFF if off else verdict.reason,
-        message="spec.preflight.policy is Off: nothing was compared" if off else verdict.message,
+        resolved=found.resolved,
+        need=found.need,
+        predictions=found.node_types[:MOST_PREDICTIONS],
+        unavailable=found.unavailable,
+        fits=fits,
+        reason=reason,
+        message=message,
         config=facts.config,
-        products=_products(verdict.node_types, fleet) or any_product,
+        products=_products(found.node_types, fleet) or (tuple(asked) if asked else None),
+        fallbacks=found.fallbacks if found.fits is False else (),
+        adaptation=adaptation,
+        spec=None if adaptation is None else run,
     )
+
+
+def _refusing(refusal: Refusal) -> Preflight:
+    return Preflight(None, None, (), (), None, refusal.reason, refusal.message, None, None, refusal)
+
+
+def _told(found: "_Verdict", policy: PreflightPolicy, adaptation: Fallback | None) -> tuple[bool | None, Reason, str]:
+    """What condition ModelFits says."""
+    if policy is PreflightPolicy.OFF:
+        return None, Reason.CHECK_OFF, "spec.preflight.policy is Off: nothing was compared"
+    if adaptation is None or not found.fits:
+        return found.fits, found.reason, found.message
+    return True, Reason.FITS_ADAPTED, f"adapted, see status.adaptation: {adaptation.message}. With it: {found.message}"
 
 
 def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None) -> Answer:
     """The answer to a ModelCheck; `fleet` is None where nodes may not be read."""
     if isinstance(facts, Refusal):
         return Answer(facts, None, None, None, (), (), facts.reason, facts.message)
-    sized = _sized(facts, spec.workload, spec.runtime, spec.resources.gpus_per_node)
-    if isinstance(sized, Refusal):
-        return Answer(sized, None, None, None, (), (), sized.reason, sized.message)
+    found = _compared(spec, facts, fleet, only_asks=True)
+    if isinstance(found, Refusal):
+        return Answer(found, None, None, None, (), (), found.reason, found.message)
     count = None
     if isinstance(facts.architecture, Architecture):
         head = models.head_for(facts.architecture, spec.workload.type)
         pretrained = spec.model.weights is Weights.PRETRAINED
         count = models.parameters(facts.architecture, head, pretrained=pretrained).total
-    verdict = _verdict(facts, sized, spec, fleet, only_asks=True)
     return Answer(
-        None, sized, count, verdict.need, verdict.node_types, verdict.unavailable, verdict.reason, verdict.message
+        refusal=None,
+        resolved=found.resolved,
+        parameter_count=count,
+        need=found.need,
+        node_types=found.node_types,
+        unavailable=found.unavailable,
+        reason=found.reason,
+        message=found.message,
+        fallbacks=found.fallbacks,
     )
-
-
-def _sized(facts: Facts, workload: WorkloadSpec, runtime: RuntimeSpec, gpus: int) -> Resolved | Refusal | None:
-    """The workload with its defaults; None where the model cannot be read here."""
-    if isinstance(facts.architecture, str):
-        return None
-    resolved = resolve(facts.architecture, workload, runtime, gpus)
-    return Refusal(resolved.reason, resolved.message) if isinstance(resolved, Impossible) else resolved
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
     """The need, where it was compared with what, and what came out."""
 
+    resolved: Resolved | None
     need: Need | None
     node_types: tuple[NodeTypeAnswer, ...]
     unavailable: tuple[Unavailable, ...]
     fits: bool | None
     reason: Reason
     message: str
+    fallbacks: tuple[Fallback, ...] = ()
 
 
-def _verdict(
-    facts: Facts, sized: Resolved | None, spec: BenchmarkJobSpec | ModelCheckSpec, fleet: Fleet | None, only_asks: bool
-) -> _Verdict:
-    if sized is None or isinstance(facts.architecture, str):
-        return _not_estimated(str(facts.architecture), ())
-    architecture, weights = facts.architecture, spec.model.weights
-
-    def need_on(gpu: Gpu | None) -> Need | Unknown:
-        return need(architecture, sized, weights, gpu)
-
+def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool) -> _Verdict | Refusal:
+    if isinstance(facts.architecture, str) or facts.config is None:
+        return _not_estimated(str(facts.architecture), None, ())
+    wanted = demand(spec, facts.architecture, facts.config, only_asks=only_asks)
+    if isinstance(wanted, Impossible):
+        return Refusal(wanted.reason, wanted.message)
     on_cpu = spec.resources.gpus_per_node == 0
-    wanted = need_on(None if on_cpu else Gpu())
+    plain = wanted.need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
-    asked = checks.Asked(
-        need_on, sized.precision, spec.resources, spec.placement, only_asks, download_bytes(facts, spec.model)
-    )
+    asked = replace(wanted.asked(), most=most_of_both(wanted)) if only_asks else wanted.asked()
     found = fit.answers(asked, kinds)
-    if isinstance(wanted, Unknown):
-        return _not_estimated(wanted.reason, found)
+    if isinstance(plain, Unknown):
+        return _not_estimated(plain.reason, wanted.resolved, found)
     if fleet is None:
         message = "nodes were not read, so nothing was compared (on a cluster: nodes.read in the chart's values)"
-        return _Verdict(wanted, (), (), None, Reason.NODES_UNKNOWN, message)
+        return _Verdict(wanted.resolved, plain, (), (), None, Reason.NODES_UNKNOWN, message)
     if not found:
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
-        return _Verdict(wanted, (), (), None, Reason.NO_GPU_NODES, message)
-    return _Verdict(wanted, found, (), *_judged(found))
-
-
-def download_bytes(facts: Facts, model: ModelSpec) -> int | None:
-    """The least that the weights take on a node's disk; None where none are downloaded.
-
-    A checkpoint that does not tell its format has at least two bytes a parameter, unless it is quantized.
-    """
-    on_volume = model.source is not None and model.source.type is SourceType.PERSISTENT_VOLUME_CLAIM
-    if model.weights is not Weights.PRETRAINED or on_volume or facts.config is None:
-        return None
-    if not isinstance(facts.architecture, Architecture):
-        return None
-    config = json.loads(facts.config)
-    if "quantization_config" in config:
-        return None
-    size = 4 if (config.get("dtype") or config.get("torch_dtype")) == "float32" else 2
-    head = models.head_for(facts.architecture, WorkloadType.INFERENCE)
-    return models.parameters(facts.architecture, head, pretrained=True).total * size
+        return _Verdict(wanted.resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
+    surely = any(answer.verdict is Verdict.FITS for answer in found)
+    changes = () if surely else fallbacks(wanted, fit.grounds(asked, kinds))
+    return _Verdict(wanted.resolved, plain, found, (), *_judged(found), changes)
 
 
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:
@@ -278,10 +298,10 @@ def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str
     return False, Reason.DOES_NOT_FIT, f"fits none of {total} node types; {nearest.node_type}: {nearest.message}"
 
 
-def _not_estimated(why: str, found: tuple[NodeTypeAnswer, ...]) -> _Verdict:
+def _not_estimated(why: str, resolved: Resolved | None, found: tuple[NodeTypeAnswer, ...]) -> _Verdict:
     message = clean(f"the need is not estimated: {why}")
     missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=clean(message, 160))
-    return _Verdict(None, found, (missing,), None, Reason.NOT_ESTIMATED, message)
+    return _Verdict(resolved, None, found, (missing,), None, Reason.NOT_ESTIMATED, message)
 
 
 def _products(found: tuple[NodeTypeAnswer, ...], fleet: Fleet | None) -> tuple[str, ...] | None:

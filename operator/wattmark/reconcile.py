@@ -135,7 +135,10 @@ class Reconciler:
         asked: preflight.Preflight | str | None = None
         if isinstance(spec, BenchmarkJobSpec) and not ours and benchmark.finished(status) is None:
             facts = await self._facts(spec.model)
-            asked = facts if isinstance(facts, str) else preflight.for_benchmark(spec, facts, self._fleet())
+            if isinstance(facts, str):
+                asked = facts
+            else:
+                asked = preflight.for_benchmark(spec, facts, self._fleet(), status.adaptation)
         pods, refusal, stuck = self.world.pods_of(key), "", ""
         if job is not None and ours and (job.failed_reason or job.succeeded):
             if benchmark.finished(status) is None:

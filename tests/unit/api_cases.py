@@ -76,6 +76,7 @@ TAKEN = [
     taken("precision and attention", runtime={"precision": "bf16-mixed", "attention": "Eager"}),
     taken("all that is measured by hand", measure={"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2}),
     taken("no preflight", preflight={"policy": "Off"}),
+    taken("a run that may be adapted", preflight={"policy": "Adapt"}),
     taken("one deadline of two", deadlines={"pendingSeconds": 10}),
     taken("a time to live of nothing", ttlSecondsAfterFinished=0),
     taken("suspended from the start", suspend=True),
@@ -368,7 +369,7 @@ SCHEMA = [
         body("measure.minIterations", "should be greater than or equal to 2"),
         measure={"minIterations": 1},
     ),
-    refused("another policy", "spec.preflight.policy: Unsupported value: ", preflight={"policy": "Adapt"}),
+    refused("another policy", "spec.preflight.policy: Unsupported value: ", preflight={"policy": "Guess"}),
     refused(
         "a deadline of nine seconds",
         body("deadlines.runningSeconds", "should be greater than or equal to 10"),

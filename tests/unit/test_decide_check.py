@@ -113,7 +113,7 @@ def test_columns_show_a_dash_for_what_is_not_known() -> None:
     assert (summary.need, summary.best_node_type, summary.headroom, summary.verdict) == ("-", "-", "-", "Unknown")
 
 
-KEPT = {"observedGeneration", "conditions", "summary", "nodeTypes", "unavailable", "evaluationTime"}
+KEPT = {"observedGeneration", "conditions", "summary", "nodeTypes", "fallbacks", "unavailable", "evaluationTime"}
 UNANSWERED = [
     pytest.param(
         "the hub is silent", Reason.HUB_UNREACHABLE, ConditionType.RECONCILING, id="a silent hub is asked again"

@@ -19,6 +19,7 @@ TRIED_ELSEWHERE = {
     "operation": "tests/e2e, tests/faults",
     "reconcile": "tests/e2e, tests/faults",
     "api_answers": "test_crds, test_decide_check",
+    "api_fallback": "test_suggest",
     "api_figures": "test_crds, test_runner_report",
     "api_order": "test_manifests",
     "api_placement": "test_api_workload",

@@ -16,7 +16,6 @@ from wattmark.preflight import (
     Fleet,
     Preflight,
     Refusal,
-    download_bytes,
     facts,
     fleet,
     for_benchmark,
@@ -189,15 +188,56 @@ def test_weights_to_download_want_disk(model: dict[str, Any], reason: str) -> No
         assert "take 15.0 GiB, the largest node has 10.0 GiB" in found.message  # 8.03e9 parameters of two bytes
 
 
-def test_a_checkpoint_that_says_that_it_has_four_bytes_a_parameter_is_believed() -> None:
-    config = {**BERT, "dtype": "float32"}
-    narrow, wide = (for_disk(c) for c in (BERT, config))
-    assert wide == 2 * narrow
-    assert for_disk({**BERT, "quantization_config": {}}) is None
+# Scores of 4,096 x 4,096 for each head and layer are most of the need; without them it fits by far.
+EAGER = {
+    "model": {"id": "HuggingFaceTB/SmolLM2-135M"},
+    "workload": {
+        "type": "Training",
+        "training": {"batchSizePerDevice": 1, "input": {"text": {"inputTokens": 4096}}},
+    },
+    "runtime": {"attention": "Eager", "precision": "fp16-mixed"},
+}
+ADAPT = {**EAGER, "preflight": {"policy": "Adapt"}}
+TOO_LARGE = {"model": LLAMA, "preflight": {"policy": "Adapt"}, **FP16}
 
 
-def for_disk(config: dict[str, Any]) -> Any:
-    read = ModelSpec.read({"id": "org/new", "weights": "Pretrained"})
-    known = facts(read, config)
-    assert isinstance(known, Facts)
-    return download_bytes(known, read)
+def test_what_fits_is_not_adapted() -> None:
+    found = before(cluster(LARGE), **ADAPT)
+    assert (found.adaptation, found.spec, found.fits) == (None, None, True)
+
+
+def test_a_run_is_adapted_by_what_changes_no_result() -> None:
+    found = before(cluster(SMALL), **ADAPT)
+    assert found.adaptation is not None and not found.adaptation.changes_result
+    assert found.spec is not None and found.spec.runtime.attention.value == "Auto"
+    assert found.resolved is not None and found.resolved.attention.value == "Auto"
+    assert (found.fits, found.reason, found.fallbacks) == (True, Reason.FITS_ADAPTED, ())
+    assert "fused attention" in found.message and found.need is not None
+
+
+def test_what_was_decided_on_stands() -> None:
+    first = before(cluster(SMALL), **ADAPT)
+    read = BenchmarkJobSpec.read(ADAPT)
+    later = for_benchmark(read, facts(read.model, None), cluster(LARGE, SMALL), first.adaptation)
+    assert (later.adaptation, later.spec) == (first.adaptation, first.spec)
+
+
+def test_without_such_a_change_a_run_is_not_adapted_but_told_of_others() -> None:
+    found = before(cluster(SMALL), **TOO_LARGE)
+    assert (found.adaptation, found.fits, found.reason) == (None, False, Reason.DOES_NOT_FIT)
+    assert found.fallbacks and all(fallback.changes_result for fallback in found.fallbacks)
+
+
+def test_only_the_policy_adapts() -> None:
+    found = before(cluster(SMALL), **EAGER)
+    assert found.adaptation is None and found.fits is False
+    assert not found.fallbacks[0].changes_result  # it is only offered
+
+
+def test_an_adaptation_that_cannot_be_applied_is_no_run() -> None:
+    first = before(cluster(SMALL), **ADAPT).adaptation
+    assert first is not None
+    broken = first.model_copy(update={"patch": '{"spec":{"runtime":{"attention":"None"}}}'})
+    read = BenchmarkJobSpec.read(ADAPT)
+    found = for_benchmark(read, facts(read.model, None), cluster(SMALL), broken)
+    assert found.refusal is not None and found.refusal.reason is Reason.INVALID_SPEC

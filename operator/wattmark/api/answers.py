@@ -129,6 +129,17 @@ class NodeTypeAnswer(Model):
         "two-piece normal distribution with low, likely and high as its 5, 50 and 95 percent points. Absent where "
         "need or offer is not known, and where other Pods share the GPU.",
     )
+    largest_batch_size_per_device: Count | None = Field(
+        None,
+        description="The largest batchSizePerDevice with which even the high end of the need fits one GPU of this "
+        "type, all else as in the spec; at most 65536; 0: not even 1. Absent where not memory decides, and in "
+        "predictions.",
+    )
+    longest_input_tokens: Count | None = Field(
+        None,
+        description="The most inputTokens that fit likewise, within what the model takes beside what it generates. "
+        "Absent for models that read no text as well.",
+    )
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
     not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")

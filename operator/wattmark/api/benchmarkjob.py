@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer
 from wattmark.api.conditions import Condition
+from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Environment, Results, Steadiness, Unavailable
 from wattmark.api.order import Resolved, ResolvedMeasure
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
@@ -26,6 +27,7 @@ class PreflightPolicy(StrEnum):
     """What an estimate that does not fit leads to."""
 
     ENFORCE = "Enforce"
+    ADAPT = "Adapt"
     WARN = "Warn"
     OFF = "Off"
 
@@ -71,6 +73,8 @@ class PreflightSpec(Model):
     policy: PreflightPolicy = Field(
         PreflightPolicy.ENFORCE,
         description="Enforce: a run that fits no node type is refused before any Pod exists; an unknown answer runs. "
+        "Adapt: such a run is changed, once and before it starts, by the best fallback that changes no result, and "
+        "refused where there is none. Those are: fused attention instead of eager. "
         "Warn: it runs all the same and condition ModelFits says so. Off: no check.",
     )
 
@@ -246,6 +250,15 @@ class BenchmarkJobStatus(Model):
     predictions: Annotated[list[NodeTypeAnswer], Field(max_length=16), map_list("nodeType")] = Field(
         default_factory=list,
         description="Predicted fit on each node type, stored before the run; best first, at most 16.",
+    )
+    fallbacks: Annotated[list[Fallback], Field(max_length=MOST_FALLBACKS), map_list("rank")] = Field(
+        default_factory=list,
+        description="Where it fits none of the node types: changes with which it fits one, best first.",
+    )
+    adaptation: Fallback | None = Field(
+        None,
+        description="The change that preflight.policy Adapt made before the run; resolved, need, predictions and "
+        "results are with it.",
     )
     job: JobReference | None = Field(None, description="The run's Job.")
     attempts: Annotated[list[Attempt], Field(max_length=12), map_list("podUid")] = Field(

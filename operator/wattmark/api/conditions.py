@@ -52,6 +52,7 @@ class Reason(StrEnum):
     FITS_ALL = "FitsAll"
     FITS_SOME = "FitsSome"
     FITS_TIGHT = "FitsTight"
+    FITS_ADAPTED = "FitsAdapted"
     DOES_NOT_FIT = "DoesNotFit"
     NO_GPU_NODES = "NoGpuNodes"
     NOT_ESTIMATED = "NotEstimated"

@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from wattmark.api.answers import Need, NodeTypeAnswer, Source
 from wattmark.api.conditions import Condition
+from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Unavailable
 from wattmark.api.order import Resolved
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
@@ -80,6 +81,10 @@ class ModelCheckStatus(Model):
     source: Source | None = Field(None, description="The deepest method that spoke.")
     node_types: Annotated[list[NodeTypeAnswer], Field(max_length=32), map_list("nodeType")] = Field(
         default_factory=list, description="Each node type of the cluster with its verdict; best first, at most 32."
+    )
+    fallbacks: Annotated[list[Fallback], Field(max_length=MOST_FALLBACKS), map_list("rank")] = Field(
+        default_factory=list,
+        description="Where it surely fits none of the node types: changes with which it fits one, best first.",
     )
     unavailable: Annotated[list[Unavailable], Field(max_length=16), map_list("field")] = Field(
         default_factory=list, description="What is not known, each with its reason."

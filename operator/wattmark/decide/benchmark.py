@@ -24,6 +24,7 @@ from wattmark.decide.waiting import Waiting, refused, waiting
 from wattmark.identity import BENCHMARK_JOB, run_name
 from wattmark.manifests import Asked, Runner, run_job
 from wattmark.observe import SeenJob, SeenPod, epoch
+from wattmark.preflight import Preflight
 
 TOLD_AFTER_SECONDS = 10.0  # a start that takes longer is told in status; a prompt one costs no write
 ASK_AGAIN_SECONDS = 10.0  # after a refusal, or while the hub does not answer
@@ -144,8 +145,8 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
     if found.refusal is not None:
         return draft.failed(found.refusal.reason, found.refusal.message)
     draft.preflight(found)
-    if found.fits is False and spec.preflight.policy is PreflightPolicy.ENFORCE:
-        return draft.failed(Reason.DOES_NOT_FIT, found.message)
+    if found.fits is False and spec.preflight.policy in (PreflightPolicy.ENFORCE, PreflightPolicy.ADAPT):
+        return draft.failed(Reason.DOES_NOT_FIT, _with_remedy(found, spec.preflight.policy))
     if spec.suspend:
         draft.suspended()
         return Plan(draft.status())
@@ -165,6 +166,16 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
     return Plan(draft.status(), (_creation(draft, runner),))
 
 
+def _with_remedy(found: Preflight, policy: PreflightPolicy) -> str:
+    """Why it does not fit, and where what would make it fit stands."""
+    hints = []
+    if policy is PreflightPolicy.ADAPT:
+        hints.append("no change that leaves the result as it is makes it fit")
+    if found.fallbacks:
+        hints.append(f"status.fallbacks has what does, first: {found.fallbacks[0].message}")
+    return "; ".join((found.message, *hints))
+
+
 def _failure(seen: Seen) -> CreationFailure | None:
     return seen.not_created.why if isinstance(seen.not_created, NotCreated) else None
 
@@ -174,7 +185,7 @@ def _creation(draft: Draft, runner: Runner) -> CreateJob:
     assert found is not None and not isinstance(found, str)
     host = found.need.host_bytes.high if found.need and found.need.host_bytes else None
     asked = Asked(identity.namespace, identity.name, identity.uid, found.config, host, found.products)
-    return CreateJob(run_job(asked, draft.spec, runner))
+    return CreateJob(run_job(asked, found.spec or draft.spec, runner))
 
 
 def _with_job(draft: Draft, runner: Runner) -> Plan:

@@ -18,6 +18,7 @@ _NO_ANSWER: dict[str, object] = {
     "need": None,
     "node_types": [],
     "source": None,
+    "fallbacks": [],
     "unavailable": [],
     "evaluation_time": None,
 }
@@ -76,6 +77,7 @@ def _answered(sayings: Sayings, spec: ModelCheckSpec, answer: Answer) -> dict[st
         "need": answer.need,
         "source": need.source if need else None,
         "node_types": list(types[:MOST_NODE_TYPES]),
+        "fallbacks": list(answer.fallbacks),
         "unavailable": list(answer.unavailable),
         "summary": CheckSummary(
             model=spec.model.id,

@@ -56,6 +56,8 @@ class Draft:
             "resolved": found.resolved,
             "need": found.need,
             "predictions": list(found.predictions),
+            "fallbacks": list(found.fallbacks),
+            "adaptation": found.adaptation,
             "unavailable": list(found.unavailable),
             "summary": summary.asked(self.spec, None),
         }

@@ -1,0 +1,76 @@
+"""What a spec asks of a node: its model known, its defaults filled in, ready to be compared. Pure."""
+
+import json
+from dataclasses import dataclass
+from functools import lru_cache
+
+from wattmark import models
+from wattmark.api.answers import Need
+from wattmark.api.benchmarkjob import BenchmarkJobSpec
+from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.api.order import Resolved
+from wattmark.api.workload import ModelSpec, SourceType, Weights, WorkloadType
+from wattmark.checks import Asked
+from wattmark.estimate import Gpu, Unknown, need
+from wattmark.models import Architecture
+from wattmark.models.resolve import Impossible, resolve
+
+Spec = BenchmarkJobSpec | ModelCheckSpec
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """A spec with its model's architecture and the `config` (config.json) that this is read from.
+
+    `only_asks`: nothing will run, so that nodes count that no run lands on.
+    """
+
+    spec: Spec
+    architecture: Architecture
+    config: str
+    resolved: Resolved
+    only_asks: bool
+
+    def need_on(self, gpu: Gpu | None) -> Need | Unknown:
+        """The need on a GPU (None: on a CPU), or why it is not known."""
+        return need(self.architecture, self.resolved, self.spec.model.weights, gpu)
+
+    def asked(self) -> Asked:
+        """The demand in the form that the checks read."""
+        return Asked(
+            need=self.need_on,
+            precision=self.resolved.precision,
+            resources=self.spec.resources,
+            placement=self.spec.placement,
+            only_asks=self.only_asks,
+            download_bytes=download_bytes(self.architecture, self.config, self.spec.model),
+        )
+
+
+def demand(spec: Spec, architecture: Architecture, config: str, *, only_asks: bool) -> Demand | Impossible:
+    """The demand of a spec, or which field makes it impossible for the model."""
+    resolved = resolve(architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node)
+    if isinstance(resolved, Impossible):
+        return resolved
+    return Demand(spec, architecture, config, resolved, only_asks)
+
+
+def download_bytes(architecture: Architecture, config: str, model: ModelSpec) -> int | None:
+    """The least that the weights take on a node's disk; None where none are downloaded, or they are quantized.
+
+    A checkpoint that does not tell its format has at least two bytes a parameter.
+    """
+    on_volume = model.source is not None and model.source.type is SourceType.PERSISTENT_VOLUME_CLAIM
+    size = None if model.weights is Weights.RANDOM or on_volume else _parameter_bytes(config)
+    if size is None:
+        return None
+    head = models.head_for(architecture, WorkloadType.INFERENCE)
+    return models.parameters(architecture, head, pretrained=True).total * size
+
+
+@lru_cache(256)
+def _parameter_bytes(config: str) -> int | None:
+    raw = json.loads(config)
+    if "quantization_config" in raw:
+        return None
+    return 4 if (raw.get("dtype") or raw.get("torch_dtype")) == "float32" else 2

@@ -1,0 +1,104 @@
+"""How large a batch and how long an input fit: by search over the estimate, not by division. Pure."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from functools import lru_cache
+
+from wattmark.api.order import Resolved
+from wattmark.api.workload import Weights
+from wattmark.demand import Demand
+from wattmark.estimate import Gpu, Unknown, need
+from wattmark.models import Architecture, Family, Modality
+
+MOST_SAMPLES = 65_536  # the bounds of the API's fields
+MOST_TOKENS = 1_048_576
+BEYOND = 2**63  # the size of what has no estimate: fits nowhere
+
+
+class Axis(StrEnum):
+    """What grows."""
+
+    BATCH = "Batch"
+    INPUT = "Input"
+
+
+@dataclass(frozen=True, slots=True)
+class _Subject:
+    """What the answer depends on; the architecture is what `config` says, and too large to be compared each time."""
+
+    config: str
+    weights: Weights
+    resolved: Resolved
+    architecture: Architecture = field(compare=False)
+
+
+def largest(size: Callable[[int], int], room: int, most: int) -> int:
+    """The largest n of 1 to `most` with size(n) <= room, 0 where there is none; `size` never falls.
+
+    Steps along the chord, which hits at once where the size grows evenly, in turn with halving, which bounds their
+    number where it does not.
+    """
+    if most < 1 or (below := size(1)) > room:
+        return 0
+    if (above := size(most)) <= room:
+        return most
+    low, high, halve = 1, most, False
+    while high - low > 1:
+        share = 0.5 if halve else (room - below) / (above - below)
+        at = min(high - 1, low + max(1, int((high - low) * share)))
+        found = size(at)
+        if found <= room:
+            low, below = at, found
+        else:
+            high, above = at, found
+        halve = not halve
+    return low
+
+
+def most_that_fit(demand: Demand, axis: Axis, gpu: Gpu | None, room: int) -> int | None:
+    """The largest batch, or the longest input in tokens, whose need's high end is at most `room` bytes.
+
+    0 where not even one fits; None where the model reads no text, so that there is no length. On a GPU the need is
+    the device's, without one the host's. What else the workload says stays as it is.
+    """
+    most = MOST_SAMPLES if axis is Axis.BATCH else longest_input(demand)
+    if most is None:
+        return None
+    subject = _Subject(demand.config, demand.spec.model.weights, demand.resolved, demand.architecture)
+    return _most(subject, axis, gpu, room, most)
+
+
+def most_of_both(demand: Demand) -> Callable[[Gpu | None, int], tuple[int | None, int | None]]:
+    """The largest batch and the longest input for a GPU with so many bytes."""
+    return lambda gpu, room: (
+        most_that_fit(demand, Axis.BATCH, gpu, room),
+        most_that_fit(demand, Axis.INPUT, gpu, room),
+    )
+
+
+def longest_input(demand: Demand) -> int | None:
+    """The most tokens that the model takes beside those it is to generate; None for a model that reads no text."""
+    architecture, sample = demand.architecture, demand.resolved.input
+    if architecture.modality is not Modality.TEXT:
+        return None
+    limit = min(architecture.max_positions or MOST_TOKENS, MOST_TOKENS)
+    return limit - (sample.output_tokens or 0) if architecture.family is Family.DECODER else limit
+
+
+def resized(resolved: Resolved, axis: Axis, amount: int) -> Resolved:
+    """The same workload with another batch or input length."""
+    if axis is Axis.BATCH:
+        return resolved.model_copy(update={"batch_size_per_device": amount})
+    return resolved.model_copy(update={"input": resolved.input.model_copy(update={"input_tokens": amount})})
+
+
+# Asked again at each change of the fleet, and the answers are numbers.
+@lru_cache(8192)
+def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) -> int:
+    def size(amount: int) -> int:
+        found = need(subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu)
+        estimate = None if isinstance(found, Unknown) else found.host_bytes if gpu is None else found.device_bytes
+        return BEYOND if estimate is None else estimate.high
+
+    return largest(size, room, most)

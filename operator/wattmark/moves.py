@@ -1,0 +1,196 @@
+"""Changes of a spec that may make it fit, each as a merge patch with its cost in words; not yet checked. Pure."""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from difflib import SequenceMatcher
+from functools import cache
+from typing import Any
+
+from wattmark import models
+from wattmark.api.fallback import Change
+from wattmark.api.order import Resolved
+from wattmark.api.workload import Attention, Optimizer, Precision, SourceType, WorkloadType
+from wattmark.checks import Ground
+from wattmark.demand import Demand
+from wattmark.estimate import Gpu
+from wattmark.fit import gpu_of, judgements
+from wattmark.models import Architecture
+from wattmark.most import Axis, most_that_fit
+
+Patch = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Proposal:
+    """A change. `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes."""
+
+    changes: tuple[Change, ...]
+    patch: Patch
+    message: str
+    changes_result: bool
+    model: tuple[Architecture, str] | None = None
+
+
+Move = Callable[[Demand, tuple[Ground, ...]], Iterator[Proposal]]
+
+
+def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """Never hold attention scores as a whole."""
+    if wanted.resolved.attention is Attention.EAGER and (wanted.architecture.encoder or wanted.architecture.decoder):
+        said = "fused attention (SDPA) instead of eager: scores are not kept; as fast or faster"
+        yield Proposal((Change.ATTENTION,), {"runtime": {"attention": "Auto"}}, said, changes_result=False)
+
+
+def another_gpu(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """Products and resources that the spec leaves out, but the cluster has."""
+    gpu = wanted.spec.resources.gpu
+    if wanted.spec.resources.gpus_per_node == 0:
+        return
+    for name in sorted({ground.offer.resource for ground in grounds if ground.offer is not None}):
+        differs = {} if name == wanted.asked().resource else {"resourceName": name}
+        freed = {"products": None} if gpu is not None and gpu.products is not None else {}
+        if differs or freed:
+            said = f"any GPU that offers {name}, instead of those asked for; speed and energy are of another GPU"
+            yield Proposal((Change.NODE_TYPE,), {"resources": {"gpu": {**differs, **freed}}}, said, changes_result=True)
+
+
+def smaller_batch(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """The largest batch that fits the roomiest node type; one sample, to be combined, where none does."""
+    old = wanted.resolved.batch_size_per_device
+    new = max(1, _most(wanted, Axis.BATCH, grounds) or 0)
+    if new < old:
+        said = f"batch of {new} instead of {old}, the largest that fits: fewer samples at a time, so less throughput"
+        patch = _of_workload(wanted.resolved, {"batchSizePerDevice": new})
+        yield Proposal((Change.BATCH_SIZE,), patch, said, changes_result=True)
+
+
+# In order of preference; bf16 has fp32's range, fp16 runs on older GPUs.
+_NARROWER = {
+    WorkloadType.INFERENCE: {
+        Precision.FP32: (Precision.BF16, Precision.FP16),
+        Precision.TF32: (Precision.BF16, Precision.FP16),
+        Precision.BF16: (Precision.FP16,),
+    },
+    WorkloadType.TRAINING: {
+        Precision.FP32: (Precision.BF16_MIXED, Precision.FP16_MIXED, Precision.BF16),
+        Precision.TF32: (Precision.BF16_MIXED, Precision.FP16_MIXED, Precision.BF16),
+        Precision.BF16: (Precision.FP16_MIXED,),
+        Precision.BF16_MIXED: (Precision.FP16_MIXED, Precision.BF16),
+        Precision.FP16_MIXED: (Precision.BF16,),
+    },
+}
+_PRECISION_COSTS = {
+    Precision.BF16: "7 bits of fraction; faster where the GPU has it",
+    Precision.FP16: "10 bits of fraction, a narrow range; faster",
+    Precision.BF16_MIXED: "weights stay fp32, arithmetic has 7 bits of fraction; faster",
+    Precision.FP16_MIXED: "weights stay fp32, losses are scaled; faster",
+}
+
+
+def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """A narrower format, or one that the GPUs have."""
+    old = wanted.resolved.precision
+    for new in _NARROWER[wanted.resolved.workload_type].get(old, ()):
+        said = f"{new.value} instead of {old.value}: {_PRECISION_COSTS[new]}"
+        yield Proposal((Change.PRECISION,), {"runtime": {"precision": new.value}}, said, changes_result=True)
+
+
+def lighter_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """An optimizer with fewer states."""
+    if wanted.resolved.optimizer is Optimizer.ADAMW:
+        said = "SGD instead of AdamW: no states; converges otherwise, and needs another learning rate"
+        yield Proposal((Change.OPTIMIZER,), _of_workload(wanted.resolved, {"optimizer": "SGD"}), said, True)
+
+
+def shorter_input(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """The longest input that fits the roomiest node type."""
+    old, new = wanted.resolved.input.input_tokens, _most(wanted, Axis.INPUT, grounds)
+    if old is None or not new or new >= old:
+        return
+    # What is generated stays as it is: its default may depend on the input's length.
+    generated = wanted.resolved.input.output_tokens
+    text = {"inputTokens": new, **({"outputTokens": generated} if generated else {})}
+    said = f"{new} input tokens instead of {old}, the most that fit: what lies beyond is not read"
+    yield Proposal((Change.INPUT_LENGTH,), _of_workload(wanted.resolved, {"input": {"text": text}}), said, True)
+
+
+def smaller_sibling(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """Smaller models of the same publisher, kind and vocabulary from the registry, the largest first."""
+    source, own = wanted.spec.model.source, models.lookup(wanted.spec.model.id)
+    if own is None or (source is not None and source.type is not SourceType.REGISTRY):
+        return
+    known = _registered()
+    me = known[own.id]
+    smaller = [one for one in known.values() if one.kin == me.kin and one.parameters < me.parameters]
+    # Of equally large ones that whose name is most alike: the same generation, the same training.
+    smaller.sort(key=lambda one: (-one.parameters, -SequenceMatcher(None, one.id, own.id).ratio(), one.id))
+    for one in smaller:
+        said = f"{one.id} instead of {own.id}: {one.parameters / me.parameters:.0%} of its parameters; another model"
+        model = (one.architecture, one.config)
+        yield Proposal((Change.MODEL,), {"model": {"id": one.id}}, said, changes_result=True, model=model)
+
+
+# From what leaves most as it is to what leaves least.
+MOVES: tuple[Move, ...] = (
+    fused_attention,
+    another_gpu,
+    smaller_batch,
+    another_precision,
+    lighter_optimizer,
+    shorter_input,
+    smaller_sibling,
+)
+# Those that change no result and need no search: they are offered together as well.
+PRESERVING: tuple[Move, ...] = (fused_attention,)
+# Tried together where too little helps alone.
+PAIRS: tuple[tuple[Move, Move], ...] = (
+    (another_precision, smaller_batch),
+    (another_precision, lighter_optimizer),
+    (lighter_optimizer, smaller_batch),
+    (smaller_batch, shorter_input),
+    (another_precision, shorter_input),
+    (another_precision, smaller_sibling),
+    (smaller_batch, smaller_sibling),
+)
+
+
+def _of_workload(resolved: Resolved, changes: Patch) -> Patch:
+    """A patch of the member that the workload's type selects."""
+    return {"workload": {resolved.workload_type.value.lower(): changes}}
+
+
+def _most(wanted: Demand, axis: Axis, grounds: tuple[Ground, ...]) -> int | None:
+    """The most that fits the roomiest ground, of those that nothing but memory speaks against; None where none is."""
+    best: tuple[Gpu | None, int] | None = None
+    for ground, judged in zip(grounds, judgements(wanted.asked(), grounds), strict=True):
+        if judged.about_memory and judged.offered is not None and (best is None or judged.offered > best[1]):
+            best = gpu_of(ground), judged.offered
+    return None if best is None else most_that_fit(wanted, axis, *best)
+
+
+@dataclass(frozen=True, slots=True)
+class _Registered:
+    """A model of the registry. `kin` is what siblings have in common."""
+
+    id: str
+    kin: tuple[str, str, object]
+    parameters: int
+    architecture: Architecture
+    config: str
+
+
+@cache
+def _registered() -> Mapping[str, _Registered]:
+    """All models of the registry that can be read, by id; read at first use."""
+    found = {}
+    for name in models.known_ids():
+        known = models.lookup(name)
+        architecture = None if known is None else models.architecture(known.config)
+        if known is None or not isinstance(architecture, Architecture):
+            continue
+        count = models.parameters(architecture, models.head_for(architecture, WorkloadType.INFERENCE)).total
+        kin = (name.rpartition("/")[0], architecture.model_type, architecture.vocab)
+        config = json.dumps(dict(known.config), separators=(",", ":"))
+        found[name] = _Registered(name, kin, count, architecture, config)
+    return found

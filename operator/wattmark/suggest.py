@@ -1,0 +1,231 @@
+"""What would make it fit: ranked changes of a spec, each checked like the spec itself before it is offered. Pure."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from itertools import chain
+from typing import Any, TypeVar
+
+from pydantic import ValidationError
+
+from wattmark.api.answers import BytesEstimate, Verdict
+from wattmark.api.fallback import MOST_FALLBACKS, Change, Fallback
+from wattmark.api.schema import Model
+from wattmark.checks import Ground
+from wattmark.demand import Demand, demand
+from wattmark.estimate import Unknown
+from wattmark.fit import gpu_of, judgements
+from wattmark.models.resolve import Impossible
+from wattmark.moves import MOVES, PAIRS, PRESERVING, Patch, Proposal
+
+ENOUGH = 3  # with so many changes that help alone, no two are put together
+MOST_PATCH, MOST_MESSAGE = 512, 256  # the bounds of the API's fields
+_SEVERITY = list(Change)
+_HARMLESS = frozenset((Change.ATTENTION,))
+_SOUGHT = frozenset((Change.BATCH_SIZE, Change.INPUT_LENGTH))
+S = TypeVar("S", bound=Model)
+
+
+@dataclass(frozen=True, slots=True)
+class _Question:
+    """What does not fit, and where; `text` is spec and model as text, by which `wanted` is compared."""
+
+    text: str
+    grounds: tuple[Ground, ...]
+    wanted: Demand = field(compare=False)
+
+
+@dataclass(frozen=True, slots=True)
+class _Fitting:
+    """A proposal with which it fits, and the kind of node with the smallest GPU on which it does."""
+
+    proposal: Proposal
+    ground: Ground
+    need: BytesEstimate
+
+
+def fallbacks(wanted: Demand, grounds: Iterable[Ground]) -> tuple[Fallback, ...]:
+    """At most eight changes with which even the high end of the need fits one of these kinds of node, best first.
+
+    Empty where it fits one as it is, and where of none it is known that it does not.
+    """
+    text = "\n".join((wanted.spec.model_dump_json(), wanted.config, str(wanted.only_asks)))
+    return _fallbacks(_Question(text, tuple(grounds), wanted))
+
+
+def with_patch(spec: S, patch: str) -> S:
+    """The spec with a fallback's patch; ValidationError or ValueError where that is no spec."""
+    return _patched(spec, json.loads(patch)["spec"])
+
+
+def applied(target: object, patch: object) -> Any:
+    """A JSON merge patch applied (RFC 7386, section 2); both stay as they are."""
+    if not isinstance(patch, Mapping):
+        return patch
+    result = dict(target) if isinstance(target, Mapping) else {}
+    for key, value in patch.items():
+        if value is None:
+            result.pop(key, None)
+        else:
+            result[key] = applied(result.get(key), value)
+    return result
+
+
+# The same is asked at each change of the fleet. As many as a cluster's ModelChecks may be, at some kilobytes each.
+@lru_cache(512)
+def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
+    wanted, grounds = question.wanted, question.grounds
+    now = judgements(wanted.asked(), grounds)
+    short = any(judged.verdict in (Verdict.DOES_NOT_FIT, Verdict.FITS_TIGHT) for judged in now)
+    if not short or any(judged.sure for judged in now):
+        return ()
+    found = list(chain(_alone(wanted, grounds), _on_what_preserves(wanted, grounds)))
+    if len(found) < ENOUGH:
+        found += _in_pairs(wanted, grounds)
+    found = [one for one in _without_surplus(found) if len(_text(one.proposal.patch)) <= MOST_PATCH]
+    best = sorted(found, key=_rank)[:MOST_FALLBACKS]
+    return tuple(_fallback(rank, fitting, wanted) for rank, fitting in enumerate(best, 1))
+
+
+def _without_surplus(found: Iterable[_Fitting]) -> list[_Fitting]:
+    """Those that change no more than they must.
+
+    Where a change is sought, more beside it leaves more of that: a larger batch, a longer input.
+    """
+    by_changes: dict[frozenset[Change], _Fitting] = {}
+    for fitting in found:
+        by_changes.setdefault(frozenset(fitting.proposal.changes), fitting)
+    return [
+        fitting
+        for changes, fitting in by_changes.items()
+        if not any(fewer < changes and not fewer & _SOUGHT for fewer in by_changes)
+    ]
+
+
+def _rank(fitting: _Fitting) -> tuple[bool, int, list[int], int]:
+    """What changes no result first, then fewer changes, then lesser ones; more that changes no result beside them."""
+    changes = fitting.proposal.changes
+    severities = sorted((_SEVERITY.index(change) for change in changes if change not in _HARMLESS), reverse=True)
+    return fitting.proposal.changes_result, len(severities), severities, -len(changes)
+
+
+def _alone(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
+    """One change each."""
+    for move in MOVES:
+        yield from _first(wanted, move(wanted, grounds), grounds)
+
+
+def _on_what_preserves(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
+    """All changes together that change no result; and each other change on top of them."""
+    base = _preserving(wanted, grounds)
+    after = None if base is None else _after(wanted, base)
+    if base is None or after is None:
+        return
+    yield from _first(wanted, iter([base]), grounds)
+    for move in MOVES:
+        if move not in PRESERVING:
+            yield from _first(wanted, (_joined(base, more) for more in move(after, grounds)), grounds)
+
+
+def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
+    """Two changes together, beside those that change no result."""
+    base = _preserving(wanted, grounds)
+    start = wanted if base is None else _after(wanted, base) or wanted
+    for first, second in PAIRS:
+        proposals = list(first(start, grounds))
+        if not proposals:
+            continue
+        one = proposals[-1]  # the one that saves most
+        both = one if base is None else _joined(base, one)
+        after = _after(wanted, both)
+        if after is not None:
+            yield from _first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds)
+
+
+def _preserving(wanted: Demand, grounds: tuple[Ground, ...]) -> Proposal | None:
+    """All that changes no result, as one proposal; None where there is nothing."""
+    found: Proposal | None = None
+    for move in PRESERVING:
+        for proposal in move(wanted, grounds):
+            found = proposal if found is None else _joined(found, proposal)
+    return found
+
+
+def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
+    """The first of several that fits, if one does."""
+    for proposal in proposals:
+        fitting = _tried(wanted, proposal, grounds)
+        if fitting is not None:
+            yield fitting
+            return
+
+
+def _tried(wanted: Demand, proposal: Proposal, grounds: tuple[Ground, ...]) -> _Fitting | None:
+    """Check the patched spec as any other: read, resolved, estimated, judged."""
+    after = _after(wanted, proposal)
+    if after is None:
+        return None
+    found = [
+        (judged.offered, _Fitting(proposal, ground, judged.need))
+        for ground, judged in zip(grounds, judgements(after.asked(), grounds), strict=True)
+        if judged.sure and judged.need is not None and judged.offered is not None
+    ]
+    return min(found, key=lambda one: one[0])[1] if found else None
+
+
+def _after(wanted: Demand, proposal: Proposal) -> Demand | None:
+    """The demand with the proposal; None where that is no spec, or one that the model cannot do."""
+    try:
+        spec = _patched(wanted.spec, proposal.patch)
+    except ValidationError:
+        return None
+    architecture, config = proposal.model or (wanted.architecture, wanted.config)
+    found = demand(spec, architecture, config, only_asks=wanted.only_asks)
+    return None if isinstance(found, Impossible) else found
+
+
+def _patched(spec: S, patch: Patch) -> S:
+    return type(spec).read(applied(spec.wire(), patch))
+
+
+def _joined(first: Proposal, second: Proposal) -> Proposal:
+    """Both, the second on top of the first."""
+    return replace(
+        first,
+        changes=(*first.changes, *second.changes),
+        patch=_both(first.patch, second.patch),
+        message=f"{first.message}; {second.message}",
+        changes_result=first.changes_result or second.changes_result,
+        model=second.model or first.model,
+    )
+
+
+def _both(first: Patch, second: Patch) -> Patch:
+    """One merge patch that does what two do one after the other."""
+    result = dict(first)
+    for key, value in second.items():
+        before = result.get(key)
+        result[key] = _both(before, value) if isinstance(before, Mapping) and isinstance(value, Mapping) else value
+    return result
+
+
+def _text(patch: Patch) -> str:
+    return json.dumps({"spec": patch}, separators=(",", ":"))
+
+
+def _fallback(rank: int, fitting: _Fitting, wanted: Demand) -> Fallback:
+    proposal, gpu = fitting.proposal, gpu_of(fitting.ground)
+    before = wanted.need_on(gpu)
+    size = None if isinstance(before, Unknown) else before.host_bytes if gpu is None else before.device_bytes
+    same = proposal.changes == (Change.NODE_TYPE,)
+    return Fallback(
+        rank=rank,
+        changes=list(proposal.changes),
+        changes_result=proposal.changes_result,
+        patch=_text(proposal.patch),
+        message=proposal.message[:MOST_MESSAGE],
+        node_type=fitting.ground.name,
+        need_bytes=fitting.need,
+        saved_bytes=None if size is None or same else size.likely - fitting.need.likely,
+    )

@@ -1,0 +1,184 @@
+"""What is offered where it does not fit: ranked, within bounds, and with it the spec fits."""
+
+import json
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tests.unit.test_writing import KEYS, VALUES
+from tests.unit.test_writing import applied as by_the_rfc
+
+from wattmark.api.answers import Verdict
+from wattmark.api.fallback import Fallback
+from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.nodes import Member, NodeType, Offer, SeenNode, cpu_type
+from wattmark.preflight import Answer, Fleet, facts, for_check
+from wattmark.suggest import applied, with_patch
+
+GIB = 1 << 30
+L4 = Offer("nvidia.com/gpu", 1, "NVIDIA-L4", 23034 << 20, "label", (8, 9), False, "580")
+GPUS = {
+    "t4": replace(L4, product="Tesla-T4", memory_bytes=15 * GIB, capability=(7, 5)),
+    "l4": L4,
+    "a100": replace(L4, product="NVIDIA-A100-SXM4-80GB", memory_bytes=80 * GIB, capability=(8, 0)),
+    "slice": replace(L4, product="A100-MIG-1g.10gb", memory_bytes=10 * GIB, resource="nvidia.com/mig-1g.10gb"),
+    "shared": replace(L4, shared=True),
+    "silent": replace(L4, memory_bytes=None, memory_from="no label"),
+}
+
+
+def fleet(*names: str, **offers: Offer) -> Fleet:
+    found = {**{name: GPUS[name] for name in names}, **offers}
+    nodes = {n: SeenNode(n, {}, (), True, False, False, "amd64", 500 * GIB, 1000 * GIB, (o,)) for n, o in found.items()}
+    kinds = tuple(NodeType(n, o, False, (Member(nodes[n], o.count),)) for n, o in found.items())
+    return Fleet(kinds, cpu_type(nodes.values()))
+
+
+def ask(nodes: Fleet, spec: ModelCheckSpec) -> Answer:
+    return for_check(spec, facts(spec.model, None), nodes)
+
+
+def check(model: str = "meta-llama/Llama-3.1-8B", **spec: Any) -> ModelCheckSpec:
+    return ModelCheckSpec.read({"model": {"id": model}, **spec})
+
+
+def inference(batch: int, tokens: int, generated: int = 64, **runtime: str) -> dict[str, Any]:
+    text = {"inputTokens": tokens, "outputTokens": generated}
+    shape = {"batchSizePerDevice": batch, "input": {"text": text}}
+    return {"workload": {"type": "Inference", "inference": shape}, "runtime": runtime}
+
+
+def training(batch: int, tokens: int, **runtime: str) -> dict[str, Any]:
+    shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": tokens}}}
+    return {"workload": {"type": "Training", "training": shape}, "runtime": runtime}
+
+
+OFFERED: list[Any] = [
+    pytest.param(("l4",), check(), [], id="what fits needs nothing"),
+    pytest.param(("t4", "a100"), check(**inference(1, 512)), [], id="nor what fits on one type of two"),
+    pytest.param(("silent",), check(**inference(512, 8192)), [], id="where it is not known, there is nothing to mend"),
+    pytest.param((), check(), [], id="no nodes"),
+    pytest.param(
+        ("l4",), check(**inference(64, 2048)), ["BatchSize", "InputLength", "Model"], id="a batch that is too large"
+    ),
+    pytest.param(
+        ("l4",), check(**inference(1, 512, precision="fp32")), ["Precision", "Model"], id="too wide a precision"
+    ),
+    pytest.param(
+        ("t4",), check("gpt2", **inference(1, 512)), ["Precision"], id="a precision that the GPU does not have"
+    ),
+    pytest.param(
+        ("l4",),
+        check("gpt2", **training(32, 1024, attention="Eager")),
+        ["Attention BatchSize", "BatchSize", "Attention InputLength", "InputLength"],
+        id="scores that are kept, and a batch that is too large",
+    ),
+    pytest.param(
+        ("l4",),
+        check("gpt2", **inference(120, 900, attention="Eager", precision="fp32")),
+        ["Attention", "BatchSize", "Precision", "InputLength"],
+        id="scores that are kept: the change that changes no result comes first",
+    ),
+    pytest.param(
+        ("slice",), check("gpt2"), ["NodeType"], id="slices, where whole GPUs are asked for and none is there"
+    ),
+    pytest.param(
+        ("l4", "a100"),
+        check("gpt2", resources={"gpu": {"products": ["NVIDIA-L40S"]}}),
+        ["NodeType"],
+        id="a product that the cluster does not have",
+    ),
+    pytest.param(
+        ("shared",), check(**inference(1, 512)), [], id="a shared GPU with the room: only others stand against it"
+    ),
+    pytest.param(
+        ("shared",), check(**inference(64, 2048)), ["BatchSize", "InputLength", "Model"], id="one without the room"
+    ),
+    pytest.param(
+        ("a100",),
+        check(**training(8, 2048)),
+        ["Optimizer BatchSize", "BatchSize Model"],
+        id="only two changes together",
+    ),
+]
+
+
+def named(found: tuple[Fallback, ...]) -> list[str]:
+    return [" ".join(change.value for change in fallback.changes) for fallback in found]
+
+
+@pytest.mark.parametrize(("names", "spec", "changes"), OFFERED)
+def test_what_is_offered(names: tuple[str, ...], spec: ModelCheckSpec, changes: list[str]) -> None:
+    found = ask(fleet(*names), spec).fallbacks
+    assert named(found)[: len(changes)] == changes, named(found)
+    assert bool(found) == bool(changes)
+
+
+def test_a_fallback_says_what_it_saves_and_what_it_costs() -> None:
+    spec = check("gpt2", **inference(120, 900, attention="Eager", precision="fp32"))
+    first, second, *_ = ask(fleet("l4"), spec).fallbacks
+    assert first.patch == '{"spec":{"runtime":{"attention":"Auto"}}}'
+    assert (first.rank, first.changes_result, first.node_type) == (1, False, "l4")
+    assert first.saved_bytes is not None and first.saved_bytes > GIB
+    assert "scores are not kept" in first.message
+    assert second.changes_result and "less throughput" in second.message
+
+
+def test_the_batch_that_is_offered_is_the_largest() -> None:
+    spec = check(**inference(64, 2048))
+    answer = ask(fleet("l4"), spec)
+    batch = with_patch(spec, answer.fallbacks[0].patch).workload.shape.batch_size_per_device
+    assert batch == answer.node_types[0].largest_batch_size_per_device
+    assert ask(fleet("l4"), check(**inference(batch, 2048))).node_types[0].verdict is Verdict.FITS
+    assert ask(fleet("l4"), check(**inference(batch + 1, 2048))).node_types[0].verdict is not Verdict.FITS
+
+
+def test_another_product_saves_nothing_by_itself() -> None:
+    spec = check("gpt2", resources={"gpu": {"products": ["NVIDIA-L40S"]}})
+    (found,) = ask(fleet("l4"), spec).fallbacks
+    assert found.saved_bytes is None and found.changes_result
+
+
+MODELS = ("gpt2", "gpt2-xl", "meta-llama/Llama-3.1-70B", "Qwen/Qwen2.5-7B", "bert-large-uncased", "t5-large")
+IMAGES = ("microsoft/resnet-152", "google/vit-large-patch16-224")
+BATCHES = st.sampled_from([1, 3, 8, 64, 500, 4096])
+
+
+@st.composite
+def specs(draw: st.DrawFn) -> ModelCheckSpec:
+    model = draw(st.sampled_from(MODELS + IMAGES))
+    kind = draw(st.sampled_from(["Inference", "Training"]))
+    shape: dict[str, Any] = {"batchSizePerDevice": draw(BATCHES)}
+    if model in MODELS and draw(st.booleans()):
+        shape["input"] = {"text": {"inputTokens": draw(st.integers(1, 512))}}
+    if kind == "Training":
+        shape["optimizer"] = draw(st.sampled_from(["AdamW", "SGD"]))
+    fitting = ["fp32", "tf32", "bf16"] + (["bf16-mixed", "fp16-mixed"] if kind == "Training" else ["fp16"])
+    runtime = {"precision": draw(st.sampled_from(fitting)), "attention": draw(st.sampled_from(["Auto", "Eager"]))}
+    return check(model, workload={"type": kind, kind.lower(): shape}, runtime=runtime)
+
+
+@settings(max_examples=60, deadline=None)
+@given(specs(), st.integers(2, 200), st.sampled_from(sorted(GPUS)))
+def test_with_the_patch_it_fits(spec: ModelCheckSpec, gib: int, beside: str) -> None:
+    nodes = fleet(beside, drawn=replace(L4, memory_bytes=gib * GIB))
+    answer = ask(nodes, spec)
+    ranks = [fallback.rank for fallback in answer.fallbacks]
+    assert ranks == list(range(1, len(ranks) + 1))
+    assert [f.changes_result for f in answer.fallbacks] == sorted(f.changes_result for f in answer.fallbacks)
+    for fallback in answer.fallbacks:
+        after = ask(nodes, with_patch(spec, fallback.patch))
+        (there,) = (kind for kind in after.node_types if kind.node_type == fallback.node_type)
+        assert there.verdict is Verdict.FITS or there.reason == "SharedGpu", fallback
+        assert there.need_bytes == fallback.need_bytes and fallback.need_bytes.high <= (there.offered_bytes or 0)
+        assert after.fallbacks == ()
+        assert len(fallback.patch) <= 512 and len(fallback.message) <= 256
+
+
+@given(st.dictionaries(KEYS, VALUES), st.dictionaries(KEYS, VALUES | st.none()))
+def test_a_patch_is_applied_as_the_api_server_applies_it(target: dict[str, Any], patch: dict[str, Any]) -> None:
+    before = json.dumps(target)
+    assert applied(target, patch) == by_the_rfc(target, patch)
+    assert json.dumps(target) == before
