@@ -1,6 +1,6 @@
 # The commands of this repository. `make demo` and `make test` need Debian 12, root and Python 3.11 with venv; or
 # Docker and kind.
-.PHONY: help demo demo-down cluster-up images test test-unit test-torch test-cluster lint generate lock bench
+.PHONY: help demo demo-down cluster-up images test test-unit test-torch test-cluster lint generate lock bench accuracy
 
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
@@ -49,6 +49,9 @@ bench: .venv/full ## prints how fast the operator is, on the cluster that is up
 	@python3 -m tests.cluster stages tests/bench/stages/*.yaml
 	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m tests.bench; status=$$?; \
 		python3 -m tests.cluster stages; exit $$status
+
+accuracy: .venv/unit ## prints how far estimates are from published measurements, and writes it into docs/accuracy.md
+	@$(PYTHON) -m tests.accuracy
 
 generate: .venv/unit ## writes the CRDs from the API models
 	@$(PYTHON) -m wattmark.crds

@@ -1,10 +1,14 @@
-"""Published measurements are whole and cited, and the half that is held out stays held out."""
+"""Published measurements are whole and cited, the held-out half stays held out, and what is reckoned is right."""
 
 from pathlib import Path
 
 import pytest
 import yaml
-from tests.accuracy.data import DEFINITIONS, HELD_OUT, MEASURED, components, points
+from tests.accuracy import predict
+from tests.accuracy.data import DEFINITIONS, HELD_OUT, MEASURED, components, merged, points
+from tests.accuracy.statistics import Summary, wilson
+
+from wattmark.api.answers import Need
 
 POINTS = points()
 FILES = sorted(MEASURED.glob("*.yaml"))
@@ -39,3 +43,39 @@ def test_what_formulas_were_written_with_is_never_held_out() -> None:
 
 def test_what_is_left_of_a_difference_is_above_nothing() -> None:
     assert [part.title for part in components() if not 0 < part.low <= part.high] == []
+
+
+def test_a_specification_over_another_keeps_what_it_does_not_name() -> None:
+    base = {"runtime": {"precision": "bf16", "attention": "SDPA"}, "model": {"id": "gpt2"}}
+    over = merged(base, {"runtime": {"attention": "Eager"}})
+    assert over == {"runtime": {"precision": "bf16", "attention": "Eager"}, "model": {"id": "gpt2"}}
+    assert base["runtime"]["attention"] == "SDPA"
+
+
+def test_a_point_is_asked_as_a_model_check_is() -> None:
+    point = next(point for point in POINTS if point.id == "qwen25_a100/Qwen2.5-7B/6144")
+    found = predict.predicted(point)
+    assert isinstance(found, Need)
+    assert found.allocated_bytes.low < point.measured["allocated"] < found.allocated_bytes.high
+    chance = predict.out_of_memory(point, found)
+    assert chance is not None
+    assert chance < 0.001  # 15 of 80 GiB
+
+
+@pytest.mark.parametrize(
+    ("successes", "cases", "expected"),
+    [
+        pytest.param(0, 10, (0.0, 0.2775), id="none of ten may still be one in four"),
+        pytest.param(10, 10, (0.7225, 1.0), id="all of ten need not be all"),
+        pytest.param(5, 10, (0.2366, 0.7634), id="a half is in the middle"),
+    ],
+)
+def test_wilson(successes: int, cases: int, expected: tuple[float, float]) -> None:
+    assert wilson(successes, cases) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_summary_keeps_the_sign_of_the_worst() -> None:
+    found = Summary.of([-0.3, 0.1, 0.2], [True, False, True])
+    assert (found.worst, found.median, found.inside, found.count) == (-0.3, 0.1, 2, 3)
+    assert found.mean == pytest.approx(0.0)
+    assert found.mean_absolute == pytest.approx(0.2)
