@@ -109,6 +109,17 @@ class SeenPod:
         return self.phase in ("Succeeded", "Failed")
 
     @property
+    def succeeded(self) -> bool:
+        """Whether its runner ended well.
+
+        The kubelet tells the container's end a second before the Pod's: it holds the phase back until all of the Pod
+        is cleared away, and that is as long as a container lasts which others put beside ours. A runner is never
+        started twice in a Pod, so its exit code 0 is final.
+        """
+        early = self.phase == "Running" and self.ended is not None and self.ended.exit_code == 0
+        return early or self.phase == "Succeeded"
+
+    @property
     def running(self) -> bool:
         """Whether its container runs, and nobody has told it to end."""
         return self.running_since is not None and not self.terminal and not self.deleting

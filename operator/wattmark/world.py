@@ -152,7 +152,7 @@ class World:
                 del self._pods_of[of]
         else:
             pods[new.name] = new
-        self._wake.one(Key(BENCHMARK_JOB, *of), bool(new and new.terminal))
+        self._wake.one(Key(BENCHMARK_JOB, *of), bool(new and (new.terminal or new.succeeded)))
 
     def _fleet_changed(self, name: Name, old: object, new: object) -> None:
         self.fleet_version += 1

@@ -21,6 +21,7 @@ class Observer:
         self._pods = f"/api/v1/namespaces/{namespace}/pods"
         self._benchmarks = f"/apis/{API_VERSION}/namespaces/{namespace}/benchmarkjobs"
         self.running: dict[str, float] = {}
+        self.exited: dict[str, float] = {}  # the container's end, and with it the report
         self.ended: dict[str, float] = {}  # the Pod's terminal phase
         self.told: dict[str, float] = {}  # the figures in status
         self.failed: dict[str, str] = {}
@@ -43,6 +44,12 @@ class Observer:
                 name = min(lost)
                 raise RuntimeError(f"{len(lost)} runs have failed, among them {name}: {self.failed[name]}")
 
+    async def all_ended(self, names: set[str]) -> None:
+        """Return once the Pods of all of these are over."""
+        while not names <= self.ended.keys():
+            await self.changed.wait()
+            self.changed.clear()
+
     async def _watch(self, path: str, selectors: dict[str, str], see: Callable[[Body, float], None]) -> None:
         listed = await self._client.page(path, {**selectors, "limit": "1"})
         params = {**selectors, "resourceVersion": listed["metadata"]["resourceVersion"]}
@@ -57,7 +64,10 @@ class Observer:
         raise RuntimeError(f"the watch on {path} has ended")
 
     def _pod(self, body: Body, now: float) -> None:
-        name, phase = body["metadata"]["labels"][NAME_LABEL], body.get("status", {}).get("phase")
+        name, status = body["metadata"]["labels"][NAME_LABEL], body.get("status", {})
+        phase = status.get("phase")
+        if any("terminated" in c.get("state", {}) for c in status.get("containerStatuses", ())):
+            self.exited.setdefault(name, now)
         if phase == "Running":
             self.running.setdefault(name, now)
         elif phase in ("Succeeded", "Failed"):

@@ -30,7 +30,8 @@ def spoiled(space: Space, proxy: Proxy, started: Operator) -> float:
     begun = time.monotonic()
     for name, (number, fault) in SPOILED.items():
         proxy.faults[name, number] = fault
-        space.start(name, standing_in("good", ttlSecondsAfterFinished=3600))
+        # Long enough to be seen running, however late the operator is: each run has all six writes.
+        space.start(name, standing_in("good.3", ttlSecondsAfterFinished=3600))
     for name in SPOILED:
         space.end(name)
     print(f"\n{len(SPOILED)} runs, each with a spoiled write, ended within {time.monotonic() - begun:.1f} s")

@@ -169,6 +169,9 @@ AFTER = [
     pytest.param(FAILED_RUN, {}, (), id="a Job that fails by itself is left to its controller"),
     pytest.param(FAILED_RUN, {"pods": (failed(1), RETRY)}, (DELETE,), id="a Job that retries a failed run is stopped"),
     pytest.param(
+        FAILED_RUN, {"pods": (replace(succeeded("ok"), phase="Running"),)}, (), id="a Pod that is about to end is let"
+    ),
+    pytest.param(
         FAILED_RUN, {"job": replace(THE_JOB, **POLICY), "pods": (RETRY,)}, (), id="a failing Job stops its own Pods"
     ),
     pytest.param(LATE, {}, (DELETE,), id="a Job past its deadline is deleted again if the first try was lost"),

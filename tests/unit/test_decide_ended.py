@@ -18,7 +18,10 @@ NOT_ENDED = [
     pytest.param(RUNNING_POD, id="a Pod that runs"),
     pytest.param(replace(RUNNING_POD, phase="Unknown"), id="a Pod of which the node says nothing"),
     pytest.param(replace(RUNNING_POD, deleting=True), id="a Pod that is told to end"),
-    pytest.param(replace(RUNNING_POD, ended=ended(0, WHOLE)), id="a container that ended in a Pod that has not"),
+    pytest.param(
+        replace(RUNNING_POD, running_since=None, ended=ended(1, WHOLE)),
+        id="a container that failed, before its Pod",
+    ),
 ]
 
 
@@ -27,8 +30,15 @@ def test_not_yet_ended(pod: SeenPod) -> None:
     assert outcome(pod, RUN) is None
 
 
-def test_a_report_from_a_pod_that_succeeded_is_success() -> None:
-    end = outcome(succeeded(), RUN)
+@pytest.mark.parametrize(
+    "pod",
+    [
+        pytest.param(succeeded(), id="a Pod that succeeded"),
+        pytest.param(replace(succeeded(), phase="Running"), id="a container that succeeded, before its Pod"),
+    ],
+)
+def test_a_report_of_a_runner_that_ended_well_is_success(pod: SeenPod) -> None:
+    end = outcome(pod, RUN)
     assert isinstance(end, Success) and end.report.run_uid == RUN
 
 

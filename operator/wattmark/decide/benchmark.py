@@ -112,7 +112,7 @@ def _leftover(seen: Seen) -> Action | None:
     job, reason = seen.job, finished(seen.status)
     if job is None or not _is_ours(seen) or job.deleting or job.finished or job.failed_reason:
         return None
-    goes_on = any(p.owner_uid == job.uid and not p.terminal and not p.deleting for p in seen.pods)
+    goes_on = any(p.owner_uid == job.uid and not (p.terminal or p.succeeded or p.deleting) for p in seen.pods)
     if reason is Reason.PENDING_DEADLINE_EXCEEDED or (reason is not Reason.MEASURED and goes_on):
         return DeleteJob(job.name, job.uid)
     return None
@@ -254,7 +254,7 @@ def _under_way(draft: Draft, ends: Ends, actions: tuple[Action, ...]) -> Plan:
     """Running, waiting for a container, or waiting for a Pod."""
     live = next((pod for pod, end in reversed(ends) if end is None and not pod.deleting), None)
     if live is not None and live.ended is not None:
-        # The kubelet tells the end of the container a second before that of the Pod: it is not waiting again.
+        # It failed, and the Pod's own end, a second later, will say how: it is not waiting again.
         return Plan(None, actions)
     if live is not None and live.running_since is not None:
         return _running(draft, live, live.running_since, actions)

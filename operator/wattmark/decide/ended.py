@@ -39,8 +39,11 @@ Outcome = Success | Interrupted | Final
 
 
 def outcome(pod: SeenPod, run_uid: str) -> Outcome | None:
-    """How a Pod ended; None while it has not. The first rule that speaks decides."""
-    if pod.phase == "Succeeded":
+    """How a Pod ended; None while that is not known. The first rule that speaks decides.
+
+    A success is known with the container's end. What failed is judged with the Pod's, which tells of evictions too.
+    """
+    if pod.succeeded:
         return _succeeded(pod, run_uid)
     if pod.phase != "Failed":
         return None
