@@ -1,6 +1,6 @@
 """What must hold for a run on a kind of node: each a named function that says why it does not, with numbers."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from wattmark.api.answers import Need
@@ -92,7 +92,16 @@ def ground(asked: Asked, kind: NodeType, places: tuple[Member, ...]) -> Ground:
 def places(asked: Asked, kind: NodeType) -> tuple[Member, ...]:
     """The nodes where placement lets the Pod land, ready or not."""
     selector = asked.placement.node_selector or {}
-    return tuple(m for m in kind.members if _selected(m.node, selector) and not untolerated(asked, m.node))
+    # Thousands of nodes carry the same few taints, and hold them as the same objects.
+    lets_in = {id(m.node.taints): not untolerated(asked, m.node) for m in _one_for_each(kind.members)}
+    return tuple(
+        m for m in kind.members if lets_in[id(m.node.taints)] and (not selector or _selected(m.node, selector))
+    )
+
+
+def _one_for_each(members: tuple[Member, ...]) -> Iterable[Member]:
+    """A node for each set of taints."""
+    return {id(m.node.taints): m for m in members}.values()
 
 
 def offers_the_resource(case: Case) -> Objection | None:

@@ -40,19 +40,23 @@ def gpu_of(kind: NodeType | Ground) -> Gpu | None:
     return None if kind.offer is None else Gpu(kind.offer.capability)
 
 
-def answers(asked: Asked, kinds: Iterable[NodeType]) -> tuple[NodeTypeAnswer, ...]:
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """The verdict on each kind of node, best first; and what each has to give, for whoever asks for something else."""
+
+    answers: tuple[NodeTypeAnswer, ...]
+    grounds: tuple[Ground, ...]
+
+
+def compare(asked: Asked, kinds: Iterable[NodeType]) -> Comparison:
     """The verdict on each node type: those it fits first, the smallest GPU before larger ones."""
     known = tuple(kinds)
     landings = [places(asked, kind) for kind in known]
-    grounds = [ground(asked, kind, landing) for kind, landing in zip(known, landings, strict=True)]
+    grounds = tuple(ground(asked, kind, landing) for kind, landing in zip(known, landings, strict=True))
     judged = judgements(asked, grounds)
     found = [_answer(asked, *one) for one in zip(known, landings, judged, strict=True)]
-    return tuple(sorted(found, key=lambda a: (ORDER.index(a.verdict), a.offered_bytes or 0, a.node_type)))
-
-
-def grounds(asked: Asked, kinds: Iterable[NodeType]) -> tuple[Ground, ...]:
-    """What each kind of node has for a Pod that is asked for there."""
-    return tuple(ground(asked, kind, places(asked, kind)) for kind in kinds)
+    found.sort(key=lambda a: (ORDER.index(a.verdict), a.offered_bytes or 0, a.node_type))
+    return Comparison(tuple(found), grounds)
 
 
 def judgements(asked: Asked, grounds: Iterable[Ground]) -> tuple[Judgement, ...]:

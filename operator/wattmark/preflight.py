@@ -268,7 +268,8 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
     plain = wanted.need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
     asked = replace(wanted.asked(), most=most_of_both(wanted)) if only_asks else wanted.asked()
-    found = fit.answers(asked, kinds)
+    compared = fit.compare(asked, kinds)
+    found = compared.answers
     if isinstance(plain, Unknown):
         return _not_estimated(plain.reason, wanted.resolved, found)
     if fleet is None:
@@ -278,7 +279,7 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
         return _Verdict(wanted.resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
     surely = any(answer.verdict is Verdict.FITS for answer in found)
-    changes = () if surely else fallbacks(wanted, fit.grounds(asked, kinds))
+    changes = () if surely else fallbacks(wanted, compared.grounds)
     return _Verdict(wanted.resolved, plain, found, (), *_judged(found), changes)
 
 

@@ -75,7 +75,7 @@ def answer(
         only_asks=only_asks,
         download_bytes=download_bytes,
     )
-    (found,) = fit.answers(asked, [kind])
+    (found,) = fit.compare(asked, [kind]).answers
     return found
 
 
@@ -259,7 +259,7 @@ def test_the_smallest_gpu_that_fits_comes_first() -> None:
         for name, size in sizes.items()
     ]
     asked = Asked(lambda gpu: NEED, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
-    assert [found.node_type for found in fit.answers(asked, kinds)] == ["good", "large", "tight", "small"]
+    assert [found.node_type for found in fit.compare(asked, kinds).answers] == ["good", "large", "tight", "small"]
 
 
 def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
@@ -271,7 +271,7 @@ def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
 
     capabilities = [(8, 9), (9, 0), (8, 9)]
     kinds = [NodeType(str(i), replace(OFFER, capability=c), False, ()) for i, c in enumerate(capabilities)]
-    fit.answers(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
+    fit.compare(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
     assert seen == [Gpu((8, 9)), Gpu((9, 0))]
 
 
