@@ -61,7 +61,7 @@ def test_an_adaptation_is_kept_while_it_waits() -> None:
 
 
 REFUSALS = [
-    pytest.param("Enforce", "fits none; status.fallbacks has what does, first: a batch of 4", id="enforced"),
+    pytest.param("Enforce", "fits none; status.fallbacks has what makes it fit, first: a batch of 4", id="enforced"),
     pytest.param(
         "Adapt", "no change that leaves the result as it is makes it fit; status.fallbacks", id="none is harmless"
     ),

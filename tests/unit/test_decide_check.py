@@ -9,6 +9,7 @@ from tests.unit.seen import CREATED, IDENTITY, NEED, at
 
 from wattmark.api.answers import NodeTypeAnswer, Source, Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
+from wattmark.api.fallback import Change, Fallback
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.decide.check import MOST_NODE_TYPES, decide
 from wattmark.preflight import Answer, Refusal
@@ -159,3 +160,22 @@ def test_the_time_of_an_answer_moves_with_the_verdict_and_not_with_its_words() -
     reworded = answer(A.model_copy(update={"message": "7 free", "free_gpus": 7}), D, message="other words")
     assert step(reworded, status=first, seconds=60).evaluation_time == at(0)
     assert step(answer(B, D), status=first, seconds=60).evaluation_time == at(60)
+
+
+FALLBACK = Fallback(
+    rank=1,
+    changes=[Change.BATCH_SIZE],
+    changes_result=True,
+    patch='{"spec":{}}',
+    message="a batch of 4",
+    node_type="D",
+    need_bytes=NEED.allocated_bytes,
+)
+
+
+def test_what_would_make_it_fit_is_said_and_goes_when_it_fits() -> None:
+    short = step(answer(D, fallbacks=(FALLBACK,), message="fits none"))
+    assert short.fallbacks == [FALLBACK]
+    (fits,) = (c for c in short.conditions if c.type is ConditionType.FITS)
+    assert fits.message == "fits none; status.fallbacks has what makes it fit, first: a batch of 4"
+    assert step(answer(A, D), status=short, seconds=60).fallbacks == []

@@ -19,12 +19,11 @@ from wattmark.decide.plan import (
     Seen,
     SuspendJob,
 )
-from wattmark.decide.saying import unknown
+from wattmark.decide.saying import unknown, with_remedy
 from wattmark.decide.waiting import Waiting, refused, waiting
 from wattmark.identity import BENCHMARK_JOB, run_name
 from wattmark.manifests import Asked, Runner, run_job
 from wattmark.observe import SeenJob, SeenPod, epoch
-from wattmark.preflight import Preflight
 
 TOLD_AFTER_SECONDS = 10.0  # a start that takes longer is told in status; a prompt one costs no write
 ASK_AGAIN_SECONDS = 10.0  # after a refusal, or while the hub does not answer
@@ -146,7 +145,9 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
         return draft.failed(found.refusal.reason, found.refusal.message)
     draft.preflight(found)
     if found.fits is False and spec.preflight.policy in (PreflightPolicy.ENFORCE, PreflightPolicy.ADAPT):
-        return draft.failed(Reason.DOES_NOT_FIT, _with_remedy(found, spec.preflight.policy))
+        adapts = spec.preflight.policy is PreflightPolicy.ADAPT
+        why = f"{found.message}; no change that leaves the result as it is makes it fit" if adapts else found.message
+        return draft.failed(Reason.DOES_NOT_FIT, with_remedy(why, found.fallbacks))
     if spec.suspend:
         draft.suspended()
         return Plan(draft.status())
@@ -164,16 +165,6 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
         return _until_deadline(draft, why.message, ASK_AGAIN_SECONDS, (_creation(draft, runner),))
     draft.pending(Reason.JOB_CREATED, "the Job is created and waits for its Pod to run")
     return Plan(draft.status(), (_creation(draft, runner),))
-
-
-def _with_remedy(found: Preflight, policy: PreflightPolicy) -> str:
-    """Why it does not fit, and where what would make it fit stands."""
-    hints = []
-    if policy is PreflightPolicy.ADAPT:
-        hints.append("no change that leaves the result as it is makes it fit")
-    if found.fallbacks:
-        hints.append(f"status.fallbacks has what does, first: {found.fallbacks[0].message}")
-    return "; ".join((found.message, *hints))
 
 
 def _failure(seen: Seen) -> CreationFailure | None:

@@ -4,7 +4,18 @@ from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.modelcheck import CheckSummary, ModelCheckSpec, ModelCheckStatus, Require
 from wattmark.decide.plan import Identity
-from wattmark.decide.saying import Saying, Sayings, dated, in_progress, no, settled, timestamp, unknown, yes
+from wattmark.decide.saying import (
+    Saying,
+    Sayings,
+    dated,
+    in_progress,
+    no,
+    settled,
+    timestamp,
+    unknown,
+    with_remedy,
+    yes,
+)
 from wattmark.decide.summary import gibibytes
 from wattmark.preflight import Answer
 
@@ -102,7 +113,7 @@ def _fits(answer: Answer) -> Saying:
         return yes(Reason.FITS_SOME, answer.message)
     if open_ones:
         return unknown(Reason.UNKNOWN, answer.message)
-    return no(Reason.FITS_NONE, answer.message)
+    return no(Reason.FITS_NONE, with_remedy(answer.message, answer.fallbacks))
 
 
 def _ready(require: Require, types: tuple[NodeTypeAnswer, ...], fits: Saying) -> Saying:

@@ -1,10 +1,11 @@
 """Conditions while they are being decided: what is said of each type, dated only at the end."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from wattmark.api.conditions import Condition, ConditionStatus, ConditionType, Reason, merged
+from wattmark.api.fallback import Fallback
 
 
 def timestamp(epoch_seconds: float) -> str:
@@ -37,6 +38,13 @@ def unknown(reason: Reason, message: str) -> Saying:
 
 
 Sayings = dict[ConditionType, Saying]
+
+
+def with_remedy(message: str, fallbacks: Sequence[Fallback]) -> str:
+    """Why it does not fit, and where that stands which would make it fit."""
+    if not fallbacks:
+        return message
+    return f"{message}; status.fallbacks has what makes it fit, first: {fallbacks[0].message}"
 
 
 def said(conditions: Iterable[Condition]) -> Sayings:
