@@ -101,6 +101,7 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
         message=judged.message,
         need_bytes=need,
         offered_bytes=offered,
+        offered_from=None if gpu is None or offered is None else gpu.memory_from,
         headroom_bytes=None if need is None or offered is None else offered - need.likely,
         out_of_memory_probability=round(exceedance(need, offered), 4) if risky and need and offered else None,
         largest_batch_size_per_device=batch,
@@ -110,6 +111,7 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
         not_ready_nodes=sum(not m.node.ready for m in kind.members),
         free_gpus=None if gpu is None or len(free) < len(usable) else sum(free),
         simulated=kind.simulated,
+        assumed=kind.assumed,
         source=Source.CLOSED_FORM if need is None else need.source,
     )
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from sys import intern
 from typing import NamedTuple
 
+from wattmark.gpus import GpuProduct
 from wattmark.held import Labels, same, shared
 from wattmark.identity import SIMULATED_LABEL
 from wattmark.observe import Body, items, mapping, quantity, text
-from wattmark.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offers
+from wattmark.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offer_of, offers
 
 MOST_BYTES = 1 << 53  # what no node has: keeps odd input within what status can hold
 # Taints of a node that an autoscaler is about to remove: it takes no Pods, as if it were cordoned.
@@ -65,12 +66,24 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class NodeType:
-    """Nodes that are alike in what they offer; `offer` is None for nodes seen without their GPUs."""
+    """Nodes that are alike in what they offer; `offer` is None for nodes seen without their GPUs.
+
+    `assumed` tells that there are none now, and that an autoscaler would add them.
+    """
 
     name: str
     offer: Offer | None
     simulated: bool
     members: tuple[Member, ...]
+    assumed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AssumedNodes:
+    """A kind of node to reckon with although none may be there: an autoscaler adds them when a Pod asks."""
+
+    product: GpuProduct
+    gpus: int
 
 
 def read_node(body: Body) -> SeenNode:
@@ -122,11 +135,28 @@ def node_types(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> 
         for resource, count in pod.requests.items():
             taken[pod.node, resource] += count
     groups: dict[_Alike, list[Member]] = defaultdict(list)
+    told: dict[_Alike, Offer] = {}
     for node in nodes:
         for offer in node.offers:
             free = None if pods is None else max(0, offer.count - taken[node.name, offer.resource])
-            groups[_Alike(offer, node.arch, node.simulated)].append(Member(node, free))
-    return tuple(NodeType(name, alike.offer, alike.simulated, tuple(groups[alike])) for name, alike in _named(groups))
+            alike = _Alike(offer, node.arch, node.simulated)
+            groups[alike].append(Member(node, free))
+            # The answer says where the memory was read: of a mixed lot the same, whichever node comes first.
+            if alike not in told or offer.memory_from < told[alike].memory_from:
+                told[alike] = offer
+    return tuple(NodeType(name, told[alike], alike.simulated, tuple(groups[alike])) for name, alike in _named(groups))
+
+
+def with_assumed(kinds: tuple[NodeType, ...], assumed: Iterable[AssumedNodes]) -> tuple[NodeType, ...]:
+    """The kinds of node that are there, and those that are assumed beside them."""
+    there = {_Alike(kind.offer, "", kind.simulated).name for kind in kinds if kind.offer is not None}
+    more = {
+        NodeType(name, offer, False, (), assumed=True)
+        for one in assumed
+        for offer in (offer_of(one.product, one.gpus),)
+        if (name := _Alike(offer, "", simulated=False).name) not in there
+    }
+    return (*kinds, *sorted(more, key=lambda kind: kind.name))
 
 
 def cpu_type(nodes: Iterable[SeenNode]) -> NodeType:

@@ -25,6 +25,7 @@ _SUFFIX = re.compile(rf"(-SHARED|-MIG-{MIG_PROFILE})+$")
 # The size is the value, or with a number of GPUs as the value the end of the name.
 _AMD_MEMORY = re.compile(r"(?:beta\.)?amd\.com/gpu\.vram(?:\.([0-9]+Gi?))?")
 _SHARED = ".shared"
+_TABLE = "the table of products"
 _GKE = "cloud.google.com/gke-"
 _KARPENTER_MEMORY = "karpenter.k8s.aws/instance-gpu-memory"
 _RECONFIGURED = "nvidia.com/mig.config.state"
@@ -70,6 +71,13 @@ def offers(labels: Mapping[str, str], allocatable: Body, annotated: object) -> t
             offer = read(labels, resource, count)
             found.append(_reconfigured(offer if read is _slice else _annotated(offer, annotated), labels))
     return tuple(found)
+
+
+def offer_of(product: GpuProduct, count: int) -> Offer:
+    """Whole GPUs of a product, as the table of products knows them."""
+    resource = AMD if product.capability is None else NVIDIA
+    size = product.memory_mib * MIB
+    return Offer(resource, count, product.name, size, _TABLE, product.capability, shared=False, driver="")
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +159,7 @@ def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     known = gpu_product(labels.get("amd.com/gpu.device-id") or labels.get("beta.amd.com/gpu.device-id", ""))
     partition = labels.get("amd.com/compute-memory-partition", "spx")
     if known is not None and partition.startswith("spx"):
-        claims.append(_Claim(known.memory_mib * MIB, "the table of products"))
+        claims.append(_Claim(known.memory_mib * MIB, _TABLE))
     size, origin = _agreed(
         claims, f"{_unread(labels, 'amd.com/gpu.vram')}, and the table of products does not list the GPU"
     )
@@ -168,9 +176,9 @@ def _amd_memory(text: str, origin: str) -> Iterator[_Claim]:
 
 def _claims(labels: Mapping[str, str], label: str) -> Iterator[_Claim]:
     """What says the memory of whole GPUs, beside the label of feature discovery."""
-    yield from _tabled(gpu_product(_SUFFIX.sub("", label)), "the table of products")
+    yield from _tabled(gpu_product(_SUFFIX.sub("", label)), _TABLE)
     yield from _megabytes(labels, _KARPENTER_MEMORY)
-    yield from _tabled(_of_cloud(labels), "the table of products, by the cloud's label")
+    yield from _tabled(_of_cloud(labels), f"{_TABLE}, by the cloud's label")
 
 
 def _of_cloud(labels: Mapping[str, str]) -> GpuProduct | None:

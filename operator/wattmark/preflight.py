@@ -19,7 +19,7 @@ from wattmark.estimate import Gpu, Unknown
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible
 from wattmark.most import most_of_both
-from wattmark.nodes import NodeType, SeenGpuPod, SeenNode, cpu_type, node_types
+from wattmark.nodes import AssumedNodes, NodeType, SeenGpuPod, SeenNode, cpu_type, node_types, with_assumed
 from wattmark.observe import clean
 from wattmark.suggest import fallbacks, with_patch
 
@@ -159,10 +159,10 @@ def of_config(config: object) -> Facts | Refusal:
     return Facts(found, text)
 
 
-def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> Fleet:
-    """The kinds of node that the cluster has now; `pods` is None where other Pods may not be read."""
+def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None, assumed: Iterable[AssumedNodes] = ()) -> Fleet:
+    """The kinds of node that the cluster has now or may get; `pods` is None where other Pods may not be read."""
     seen = tuple(nodes)
-    return Fleet(node_types(seen, pods), cpu_type(seen))
+    return Fleet(with_assumed(node_types(seen, pods), assumed), cpu_type(seen))
 
 
 def for_benchmark(
@@ -310,7 +310,8 @@ def _products(found: tuple[NodeTypeAnswer, ...], fleet: Fleet | None) -> tuple[s
     if fleet is None or all(a.verdict is not Verdict.DOES_NOT_FIT for a in found):
         return None
     possible = {a.node_type for a in found if a.verdict is not Verdict.DOES_NOT_FIT}
-    nodes = [m.node for kind in fleet.gpu if kind.name in possible for m in kind.members]
-    labels = {node.labels.get(PRODUCT_LABEL) for node in nodes}
+    kinds = [kind for kind in fleet.gpu if kind.name in possible]
+    labels = {m.node.labels.get(PRODUCT_LABEL) for kind in kinds for m in kind.members}
+    labels |= {kind.offer.product for kind in kinds if kind.assumed and kind.offer is not None}
     products = sorted(label for label in labels if label)
     return tuple(products) if products and len(products) == len(labels) else None

@@ -161,7 +161,8 @@ class Reconciler:
             return None
         if self._known_fleet is None or self._known_fleet[0] != self.world.fleet_version:
             pods = self.world.gpu_pods.items.values() if self.world.settings.read_all_pods else None
-            fleet = preflight.fleet(self.world.nodes.items.values(), pods)
+            assumed = self.world.settings.assumed_node_types
+            fleet = preflight.fleet(self.world.nodes.items.values(), pods, assumed)
             self._known_fleet = self.world.fleet_version, fleet
         return self._known_fleet[1]
 

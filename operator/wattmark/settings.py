@@ -1,9 +1,14 @@
 """The operator's settings: read once from WATTMARK_*, frozen, and passed."""
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wattmark.gpus import gpu_product, short_names
+from wattmark.nodes import AssumedNodes
+
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
+MOST_GPUS_PER_NODE = 64
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL")
 
 
@@ -21,6 +26,7 @@ class Settings:
     namespace: str | None = None  # the one namespace that is served; None serves all
     read_nodes: bool = True
     read_all_pods: bool = True  # needed to know what is free now
+    assumed_node_types: tuple[AssumedNodes, ...] = ()  # reckoned with although none may be there: scale from zero
     hub_endpoint: str | None = None  # None: unknown models are not looked up
     progress_seconds: float = 5.0  # 0 switches live progress off
     log_level: str = "INFO"
@@ -46,6 +52,24 @@ def _seconds(name: str, value: str) -> float:
     if not 0 <= seconds <= 3600:
         raise InvalidSetting(f'{name} is "{value}"; it takes seconds from 0 to 3600')
     return seconds
+
+
+def _assumed(name: str, value: str) -> tuple[AssumedNodes, ...]:
+    try:
+        return tuple(_assumed_one(entry) for entry in json.loads(value))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        takes = 'a JSON list of objects like {"product": "H100-SXM", "gpus": 8}'
+        raise InvalidSetting(f"{name} cannot be read ({error}); it takes {takes}") from error
+
+
+def _assumed_one(entry: Mapping[str, object]) -> AssumedNodes:
+    product, gpus = gpu_product(str(entry["product"])), entry["gpus"]
+    if product is None:
+        known = ", ".join(short_names())
+        raise ValueError(f"product {entry['product']!r:.64} is not in the table of products, which has {known}")
+    if not isinstance(gpus, int) or not 0 < gpus <= MOST_GPUS_PER_NODE:
+        raise ValueError(f"gpus is {gpus!r:.64}, not a number from 1 to {MOST_GPUS_PER_NODE}")
+    return AssumedNodes(product, gpus)
 
 
 def from_environment(environment: Mapping[str, str]) -> Settings:
@@ -75,6 +99,7 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         namespace=text("NAMESPACE"),
         read_nodes=flag("READ_NODES", default.read_nodes),
         read_all_pods=flag("READ_ALL_PODS", default.read_all_pods),
+        assumed_node_types=_assumed("WATTMARK_ASSUMED_NODE_TYPES", text("ASSUMED_NODE_TYPES") or "[]"),
         hub_endpoint=text("HUB_ENDPOINT"),
         progress_seconds=default.progress_seconds
         if progress is None

@@ -6,7 +6,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattmark.nodes import SeenGpuPod, SeenNode, Taint, cpu_type, node_types, read_gpu_pod, read_node
+from wattmark.gpus import gpu_product
+from wattmark.nodes import (
+    AssumedNodes,
+    SeenGpuPod,
+    SeenNode,
+    Taint,
+    cpu_type,
+    node_types,
+    read_gpu_pod,
+    read_node,
+    with_assumed,
+)
 
 GIB = 1 << 30
 A100: dict[str, str] = {
@@ -56,6 +67,23 @@ def test_alike_nodes_are_one_type_and_others_are_told_apart() -> None:
         "NVIDIA-A100-SXM4-80GB-80GiB-x7": ["d"],
         "simulated-NVIDIA-A100-SXM4-80GB-80GiB-x8": ["e"],
     }
+
+
+def test_a_type_that_is_there_is_not_assumed_beside_itself() -> None:
+    a100, h100 = gpu_product("A100-80GB"), gpu_product("H100-SXM")
+    assert a100 is not None and h100 is not None
+    there = node_types([read_node(node())], ())
+    wanted = [AssumedNodes(a100, 8), AssumedNodes(a100, 4), AssumedNodes(h100, 8), AssumedNodes(h100, 8)]
+    assert [(k.name, k.assumed, len(k.members)) for k in with_assumed(there, wanted)] == [
+        ("NVIDIA-A100-SXM4-80GB-80GiB-x8", False, 1),
+        ("NVIDIA-A100-SXM4-80GB-80GiB-x4", True, 0),
+        ("NVIDIA-H100-80GB-HBM3-80GiB-x8", True, 0),
+    ]
+
+
+def test_where_the_memory_was_read_is_told_alike_whichever_node_comes_first() -> None:
+    bodies = [node(name="a"), node(without(A100, "nvidia.com/gpu.memory"), name="b")]
+    assert {only_type(*order).offer.memory_from for order in (bodies, bodies[::-1])} == {"label nvidia.com/gpu.memory"}
 
 
 def test_where_the_memory_was_read_makes_no_other_type() -> None:

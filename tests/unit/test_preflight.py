@@ -6,11 +6,13 @@ from typing import Any
 import pytest
 from tests.unit.test_nodes import A100, EIGHT, node
 
+from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.workload import ModelSpec
-from wattmark.nodes import read_node
+from wattmark.gpus import gpu_product
+from wattmark.nodes import AssumedNodes, read_node
 from wattmark.preflight import (
     Facts,
     Fleet,
@@ -241,3 +243,31 @@ def test_an_adaptation_that_cannot_be_applied_is_no_run() -> None:
     read = BenchmarkJobSpec.read(ADAPT)
     found = for_benchmark(read, facts(read.model, None), cluster(SMALL), broken)
     assert found.refusal is not None and found.refusal.reason is Reason.INVALID_SPEC
+
+
+def assumed(short: str, gpus: int = 8) -> AssumedNodes:
+    product = gpu_product(short)
+    assert product is not None
+    return AssumedNodes(product, gpus)
+
+
+SCALED = [
+    pytest.param([SMALL], [], False, id="what is there alone: fits none"),
+    pytest.param([SMALL], [assumed("H100-SXM")], True, id="an autoscaler would add what fits"),
+    pytest.param([SMALL], [assumed("T4", 4)], False, id="an autoscaler would add nothing larger"),
+    pytest.param([], [assumed("H100-SXM")], True, id="a cluster that is scaled to zero"),
+]
+
+
+@pytest.mark.parametrize(("nodes", "more", "fits"), SCALED)
+def test_node_types_that_may_come_decide_as_well(nodes: list[Any], more: list[AssumedNodes], fits: bool) -> None:
+    scaled = fleet([read_node(body) for body in nodes], (), more)
+    found = before(scaled, model=LLAMA, **FP16)
+    assert found.fits is fits
+    for answer in found.predictions:
+        assert answer.assumed is (answer.nodes == 0)
+        assert not answer.assumed or (answer.fits_now, answer.free_gpus) == (Verdict.DOES_NOT_FIT, 0)
+    if fits:
+        assert found.predictions[0].node_type == "NVIDIA-H100-80GB-HBM3-80GiB-x8"
+        assert found.predictions[0].offered_from == "the table of products"
+        assert found.products == (("NVIDIA-H100-80GB-HBM3",) if nodes else None)

@@ -5,7 +5,16 @@ from typing import Any
 
 import pytest
 
+from wattmark.gpus import GpuProduct, gpu_product
+from wattmark.nodes import AssumedNodes
 from wattmark.settings import InvalidSetting, Settings, from_environment
+
+
+def known(name: str) -> GpuProduct:
+    product = gpu_product(name)
+    assert product is not None
+    return product
+
 
 IMAGE = {"WATTMARK_RUNNER_IMAGE": "runner:1"}
 
@@ -19,6 +28,11 @@ READ = [
     pytest.param({"READ_ALL_PODS": "false"}, {"read_all_pods": False}, id="Pods of others not read"),
     pytest.param({"HUB_ENDPOINT": "https://hub"}, {"hub_endpoint": "https://hub"}, id="a hub"),
     pytest.param({"PROGRESS_SECONDS": "0"}, {"progress_seconds": 0.0}, id="progress switched off"),
+    pytest.param(
+        {"ASSUMED_NODE_TYPES": '[{"product": "H100-SXM", "gpus": 8}, {"product": "NVIDIA-L4", "gpus": 1}]'},
+        {"assumed_node_types": (AssumedNodes(known("NVIDIA-H100-80GB-HBM3"), 8), AssumedNodes(known("L4"), 1))},
+        id="node types that an autoscaler adds",
+    ),
     pytest.param({"LOG_LEVEL": "DEBUG"}, {"log_level": "DEBUG"}, id="log level"),
     pytest.param({"HEALTH_PORT": "9090"}, {"health_port": 9090}, id="port"),
 ]
@@ -38,6 +52,13 @@ BROKEN = [
     ("PROGRESS_SECONDS", "-1", "seconds from 0 to 3600"),
     ("PROGRESS_SECONDS", "nan", "seconds from 0 to 3600"),
     ("PROGRESS_SECONDS", "5s", "seconds from 0 to 3600"),
+    ("ASSUMED_NODE_TYPES", "H100", "a JSON list"),
+    ("ASSUMED_NODE_TYPES", "{}[", "a JSON list"),
+    ("ASSUMED_NODE_TYPES", "[1]", "a JSON list"),
+    ("ASSUMED_NODE_TYPES", '[{"product": "L4"}]', "a JSON list"),
+    ("ASSUMED_NODE_TYPES", '[{"product": "GTX-970", "gpus": 1}]', "not in the table of products, which has T4"),
+    ("ASSUMED_NODE_TYPES", '[{"product": "L4", "gpus": 0}]', "not a number from 1"),
+    ("ASSUMED_NODE_TYPES", '[{"product": "L4", "gpus": "many"}]', "not a number from 1"),
     ("LOG_LEVEL", "chatty", "DEBUG"),
     ("HEALTH_PORT", "0", "a port number"),
     ("HEALTH_PORT", "65536", "a port number"),

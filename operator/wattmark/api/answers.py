@@ -120,6 +120,10 @@ class NodeTypeAnswer(Model):
     offered_bytes: Bytes | None = Field(
         None, description="Memory of one GPU of this type, in bytes; on type cpu: the most that one node can give."
     )
+    offered_from: ShortText | None = Field(
+        None,
+        description="Where the GPU's memory was read: a label or annotation of the nodes, or the table of products.",
+    )
     headroom_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
         None, description="offeredBytes less the likely need, in bytes; below zero: that much is missing."
     )
@@ -148,5 +152,10 @@ class NodeTypeAnswer(Model):
     )
     simulated: bool = Field(
         False, description="The nodes are simulated: they carry the label wattmark.dev/simulated and run nothing."
+    )
+    assumed: bool = Field(
+        False,
+        description="No such node is there now: the operator's settings (or the command line of wattmark check) name "
+        "the type as one that an autoscaler would add.",
     )
     source: Source = Field(description="Where the answer comes from.")
