@@ -1,5 +1,7 @@
 """The simulated allocator: PyTorch's rules one by one, and what must hold for any sequence."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -134,7 +136,7 @@ def test_whatever_happens_reserved_holds_allocated_and_all_comes_back(events: li
         reserved = allocator.reserved
         assert asked <= allocator.allocated <= allocator.reserved
         taken = sorted((block.address, block.address + block.size) for block, _ in live)
-        assert all(first[1] <= second[0] for first, second in zip(taken, taken[1:], strict=False)), "none overlap"
+        assert all(first[1] <= second[0] for first, second in pairwise(taken)), "none overlap"
         if free < len(live) and free < 6:
             block, size = live.pop(free)
             allocator.release(block)

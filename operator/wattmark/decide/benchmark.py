@@ -146,8 +146,8 @@ def _without_job(draft: Draft, runner: Runner) -> Plan:
     draft.preflight(found)
     if found.fits is False and spec.preflight.policy in (PreflightPolicy.ENFORCE, PreflightPolicy.ADAPT):
         adapts = spec.preflight.policy is PreflightPolicy.ADAPT
-        why = f"{found.message}; no change that leaves the result as it is makes it fit" if adapts else found.message
-        return draft.failed(Reason.DOES_NOT_FIT, with_remedy(why, found.fallbacks))
+        told = f"{found.message}; no change that leaves the result as it is makes it fit" if adapts else found.message
+        return draft.failed(Reason.DOES_NOT_FIT, with_remedy(told, found.fallbacks))
     if spec.suspend:
         draft.suspended()
         return Plan(draft.status())
