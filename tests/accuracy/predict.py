@@ -55,7 +55,7 @@ def _question(raw: Mapping[str, Any]) -> Question | str:
     except ValidationError as error:
         first = error.errors()[0]
         field = ".".join(str(key) for key in first["loc"])
-        return f"spec.{field} is not a field of the API" if first["type"] == "extra_forbidden" else first["msg"]
+        return f"spec.{field}: " + ("no such field" if first["type"] == "extra_forbidden" else first["msg"])
     facts = preflight.facts(spec.model, None)
     if isinstance(facts, preflight.Refusal):
         return facts.message

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.accuracy import predict
+from tests.accuracy.__main__ import PAGE
 from tests.accuracy.data import DEFINITIONS, HELD_OUT, MEASURED, components, merged, points
 from tests.accuracy.statistics import Summary, wilson
 
@@ -79,3 +80,8 @@ def test_a_summary_keeps_the_sign_of_the_worst() -> None:
     assert (found.worst, found.median, found.inside, found.count) == (-0.3, 0.1, 2, 3)
     assert found.mean == pytest.approx(0.0)
     assert found.mean_absolute == pytest.approx(0.2)
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_page_names_every_source(file: Path) -> None:
+    assert f"| `{file.name}` |" in PAGE.read_text(encoding="utf-8")
