@@ -69,6 +69,12 @@ class Loaded:
 
 def load(order: RunOrder, device: Device, token: str | None) -> Loaded:
     """Load or initialise the ordered model on the device. RunError ModelNotLoadable or InvalidOrder if it cannot be."""
+    source, known, resolved = read(order, token)
+    return built(order, source, known, resolved, numerics(resolved.precision), device)
+
+
+def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Resolved]:
+    """What is ordered, before any of it is loaded. RunError ModelNotLoadable or InvalidOrder if it cannot be."""
     source = find(order, token)
     known = architecture(source.config)
     if isinstance(known, Unsupported):
@@ -76,7 +82,13 @@ def load(order: RunOrder, device: Device, token: str | None) -> Loaded:
     resolved = resolve(known, order.workload, order.runtime, order.gpus)
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)
-    chosen = numerics(resolved.precision)
+    return source, known, resolved
+
+
+def built(
+    order: RunOrder, source: Source, known: Architecture, resolved: Resolved, chosen: Numerics, device: Device
+) -> Loaded:
+    """The model on its device. RunError ModelNotLoadable if it cannot be built."""
     try:
         auto_class, config = _classes(source, known, resolved)
         start = perf_counter()

@@ -12,6 +12,7 @@ class Source(StrEnum):
     """Which method a figure comes from."""
 
     CLOSED_FORM = "ClosedForm"
+    TRACED = "Traced"
     MEASURED = "Measured"
 
 

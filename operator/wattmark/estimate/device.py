@@ -19,19 +19,30 @@ CUBLAS_BYTES = 8_519_680  # :4096:2:16:8, cuBLAS's own default below compute cap
 HOPPER_BYTES = 32 * MIB
 
 
-def workspace(gpu: Gpu, *, training: bool, convolutional: bool) -> Interval:
-    """Scratch memory of cuBLAS, cuBLASLt and cuDNN, allocated through PyTorch's allocator.
+def scratch_bytes(gpu: Gpu) -> int:
+    """What cuBLAS takes at the first matrix product of a thread, in bytes (CublasHandlePool.cpp)."""
+    return HOPPER_BYTES if gpu.capability is not None and gpu.capability >= HOPPER else CUBLAS_BYTES
 
-    PyTorch keeps one cuBLAS workspace per handle and stream: 8,519,680 bytes, 32 MiB from compute capability 9.0 on
-    (CublasHandlePool.cpp); the backward pass runs in a thread with a handle of its own. cuBLASLt takes up to as much
-    again where it is used. cuDNN takes what its chosen algorithm wants, some hundred MiB at most.
+
+def blas(gpu: Gpu, *, training: bool) -> Interval:
+    """Scratch memory of cuBLAS and cuBLASLt, allocated through PyTorch's allocator.
+
+    PyTorch keeps one cuBLAS workspace per handle and stream; the backward pass runs in a thread with a handle of its
+    own. cuBLASLt takes up to as much again where it is used.
     """
     threads = 2 if training else 1
-    if gpu.capability is None:
-        blas = Interval(threads * CUBLAS_BYTES, threads * CUBLAS_BYTES, 2 * threads * HOPPER_BYTES)
-    else:
-        blas = spread(threads * (HOPPER_BYTES if gpu.capability >= HOPPER else CUBLAS_BYTES), 1, 2)
-    return blas + (Interval(0, 64 * MIB, 400 * MIB) if convolutional else NOTHING)
+    likely = threads * scratch_bytes(gpu)
+    return spread(likely, 1, 2) if gpu.capability else Interval(likely, likely, 2 * threads * HOPPER_BYTES)
+
+
+def dnn() -> Interval:
+    """Scratch memory of cuDNN: what its chosen algorithm wants, some hundred MiB at most."""
+    return Interval(0, 64 * MIB, 400 * MIB)
+
+
+def workspace(gpu: Gpu, *, training: bool, convolutional: bool) -> Interval:
+    """Scratch memory of all libraries."""
+    return blas(gpu, training=training) + (dnn() if convolutional else NOTHING)
 
 
 def context(gpu: Gpu) -> Interval:

@@ -45,7 +45,9 @@ def _accelerator(mixed: str, device: Device) -> Any:
 
     # accelerate keeps one state per process and refuses a second precision; one process may run several orders
     AcceleratorState._reset_state(reset_partial_state=True)
-    return Accelerator(mixed_precision=mixed, cpu=device.torch_device.type == "cpu")
+    on_gpu = device.torch_device.type == "cuda"
+    # What lies on its device is left there; a traced run's is none that accelerate knows
+    return Accelerator(mixed_precision=mixed, cpu=not on_gpu, device_placement=on_gpu)
 
 
 def _optimizer(loaded: Loaded) -> torch.optim.Optimizer:
