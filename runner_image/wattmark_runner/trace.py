@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
-import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from wattmark.api.answers import Need, Phase

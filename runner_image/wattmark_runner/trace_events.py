@@ -38,7 +38,7 @@ def _attention_temporaries(arguments: tuple[Any, ...]) -> int:
 
 
 def _embedding_temporaries(arguments: tuple[Any, ...]) -> int:
-    """Bytes of the sums of each index's rows in fp32, at least one row for each index that occurs; and sorted indices."""
+    """Bytes of the sums of each index's rows in fp32, one row at least for each that occurs; and of sorted indices."""
     gradient, indices, rows = arguments[:3]
     tokens: int = indices.numel()
     if tokens <= _FEW_INDICES:
@@ -54,14 +54,14 @@ _TEMPORARIES: dict[Any, Callable[[tuple[Any, ...]], int]] = {
 }
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records while it is entered. `phase` is that of what is not a backward pass or an optimizer step.
 
     `scratch_bytes` is what cuBLAS takes at the first matrix product of a thread: the forward's, the backward's.
     """
 
     def __init__(self, scratch_bytes: int) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.phase = Phase.LOAD
         self.events: list[Event] = []
         self.names: dict[int, ComponentName] = {}

@@ -50,7 +50,8 @@ class Kernels:
     @contextmanager
     def chosen(self) -> Iterator[None]:
         """Let operators on the pretended device be chosen as on the GPU."""
-        library, every = torch.library.Library("aten", "IMPL", _KEY), torch.library.Library("_", "IMPL", _KEY)
+        library: Any = torch.library.Library("aten", "IMPL", _KEY)  # type: ignore[no-untyped-call]
+        every: Any = torch.library.Library("_", "IMPL", _KEY)  # type: ignore[no-untyped-call]
         every.fallback(torch.library.fallthrough_kernel)
         for names, kernel in ((_LOWER, self._lower), (_RAISED, self._raised), (_RAISED_UNLESS_TOLD, self._told)):
             for name in names:
@@ -101,7 +102,9 @@ class Kernels:
             with _below():
                 if fused is not None and value.dtype is torch.float16 and dtype is torch.float32:
                     return fused(value, arguments[1], True)  # a GPU reads fp16 and writes fp32 without a copy between
-                return operator(*arguments, **options) if dtype is None else operator(*arguments, dtype=dtype, **options)
+                return (
+                    operator(*arguments, **options) if dtype is None else operator(*arguments, dtype=dtype, **options)
+                )
 
         return kernel
 

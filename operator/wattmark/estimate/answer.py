@@ -58,7 +58,7 @@ def host_of_cpu_run(allocated: Interval) -> Interval:
 
 
 def host_of_gpu_run(weights: Weights, size: int) -> Interval:
-    """Beside a GPU: Python, torch with its CUDA libraries, and the pages of a checkpoint of `size` bytes as it is read."""
+    """Beside a GPU: Python, torch with its CUDA libraries, and a checkpoint's pages (`size` bytes) while it is read."""
     base = Interval(GIB, 2 * GIB, 3 * GIB)
     if weights is not Weights.PRETRAINED:
         return base

@@ -1,6 +1,6 @@
 """A traced need: the fullest moments of a replayed trace, with what a device takes for itself."""
 
-from wattmark.api.answers import ComponentName, Need, Source
+from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.workload import Weights
 from wattmark.estimate.answer import host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
@@ -29,8 +29,10 @@ def traced(fullest: tuple[Fullest, ...], weights: Weights, gpu: Gpu, *, training
     """The need on each device, in bytes, from what `replay` gave for a run on this GPU.
 
     The components are those of the fullest phase as its tensors' blocks; reserved is the simulated allocator's most.
+    Loading counts for reserved only: the runner's peaks begin after it, and a model that is initialised holds tied
+    weights twice for a moment, which one that is read does not.
     """
-    peak = max(fullest, key=lambda moment: moment.allocated)
+    peak = max((moment for moment in fullest if moment.phase is not Phase.LOAD), key=lambda moment: moment.allocated)
     scratch = blas(gpu, training=training)
     unsure = Interval(0, 0, scratch.high - scratch.likely)  # the likely size is in the trace
     parts = [

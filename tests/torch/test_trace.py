@@ -1,0 +1,104 @@
+"""A trace: the real model class without memory, on any machine, for a GPU."""
+
+import json
+from typing import Any
+
+import pytest
+
+from wattmark.api.answers import ComponentName, Need, Phase, Source
+from wattmark.api.order import ResolvedMeasure, RunOrder
+from wattmark.api.workload import Attention, Precision, RuntimeSpec, Weights, WorkloadSpec
+from wattmark.estimate import Gpu
+
+torch = pytest.importorskip("torch")
+pytest.importorskip("transformers")
+from wattmark_runner.trace import trace  # noqa: E402
+
+GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000, "n_positions": 512}
+BERT = {
+    "model_type": "bert", "num_hidden_layers": 2, "hidden_size": 256, "num_attention_heads": 4,
+    "intermediate_size": 1024, "vocab_size": 5000,
+}  # fmt: skip
+AMPERE = Gpu((8, 0))
+
+
+def order(
+    config: dict[str, Any],
+    workload: dict[str, Any],
+    precision: Precision = Precision.BF16,
+    attention: Attention = Attention.AUTO,
+) -> RunOrder:
+    return RunOrder(
+        run_uid="1",
+        model_id="small",
+        weights=Weights.RANDOM,
+        config=json.dumps(config),
+        workload=WorkloadSpec.model_validate(workload),
+        runtime=RuntimeSpec(precision=precision, attention=attention),
+        measure=ResolvedMeasure(warmup_iterations=1, window_seconds=1, min_iterations=2),
+        gpus=1,
+        running_seconds=60,
+    )
+
+
+def inference(tokens: int = 256, output: int = 4, batch: int = 4) -> dict[str, Any]:
+    text = {"inputTokens": tokens, "outputTokens": output}
+    return {"type": "Inference", "inference": {"batchSizePerDevice": batch, "input": {"text": text}}}
+
+
+def training(tokens: int = 256, batch: int = 4, optimizer: str = "AdamW") -> dict[str, Any]:
+    shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": tokens}}, "optimizer": optimizer}
+    return {"type": "Training", "training": shape}
+
+
+def part(found: Need, name: ComponentName) -> int:
+    return next((c.likely_bytes for c in found.components if c.name is name), 0)
+
+
+def test_generation_holds_weights_and_the_cache_it_fills() -> None:
+    found = trace(order(GPT2, inference()), AMPERE)
+    parameters = 5000 * 256 + 512 * 256 + 2 * (12 * 256 * 256 + 13 * 256) + 2 * 256
+    assert found.allocated_bytes.source is Source.TRACED
+    assert found.peak_phase is Phase.PREFILL
+    assert 1 <= part(found, ComponentName.WEIGHTS) / (2 * parameters) < 1.1
+    assert part(found, ComponentName.KV_CACHE) == 2 * 2 * 4 * 256 * 256 * 2
+
+
+def test_a_training_step_holds_two_states_for_each_parameter_from_its_second_one_on() -> None:
+    found = trace(order(GPT2, training(), Precision.FP32), AMPERE)
+    weights = part(found, ComponentName.WEIGHTS)
+    assert 1.9 < part(found, ComponentName.OPTIMIZER) / weights < 2.1
+    assert part(trace(order(GPT2, training(optimizer="SGD"), Precision.FP32), AMPERE), ComponentName.OPTIMIZER) == 0
+
+
+def test_autocast_casts_as_on_a_gpu_and_keeps_its_copies() -> None:
+    found = trace(order(GPT2, training(), Precision.BF16_MIXED), AMPERE)
+    matrices = 5000 * 256 + 2 * 12 * 256 * 256
+    assert 1 <= part(found, ComponentName.AUTOCAST_COPIES) / (2 * matrices) < 1.2
+    assert part(trace(order(GPT2, training(), Precision.FP32), AMPERE), ComponentName.AUTOCAST_COPIES) == 0
+
+
+@pytest.mark.parametrize(
+    ("attention", "capability", "precision", "grows"),
+    [
+        pytest.param(Attention.AUTO, (8, 0), Precision.BF16, 2, id="flash attention keeps no scores"),
+        pytest.param(Attention.AUTO, (8, 0), Precision.FP32, 2, id="nor does efficient attention, in fp32"),
+        pytest.param(Attention.AUTO, (7, 5), Precision.BF16, 3, id="bf16 before Ampere has neither"),
+        pytest.param(Attention.EAGER, (8, 0), Precision.BF16, 3, id="eager attention keeps them"),
+    ],
+)
+def test_attention_is_the_gpus(attention: Attention, capability: Any, precision: Precision, grows: int) -> None:
+    def activations(tokens: int) -> int:
+        workload = training(tokens, batch=8)
+        found = trace(order(BERT, workload, precision, attention), Gpu(capability))
+        return part(found, ComponentName.ACTIVATIONS)
+
+    ratio = activations(512) / activations(256)
+    assert (ratio < 2.2) == (grows == 2), ratio
+
+
+def test_nothing_stays_behind_when_a_trace_is_done() -> None:
+    before = torch.autocast, torch.is_autocast_enabled, torch.clear_autocast_cache
+    trace(order(BERT, {"type": "Inference", "inference": {}}), AMPERE)
+    assert (torch.autocast, torch.is_autocast_enabled, torch.clear_autocast_cache) == before
+    assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).shape == (1, 2)

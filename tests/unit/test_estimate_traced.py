@@ -1,0 +1,57 @@
+"""A need from a replayed trace."""
+
+import pytest
+
+from wattmark.api.answers import ComponentName, Need, Phase, Source
+from wattmark.api.workload import Weights
+from wattmark.estimate import Gpu
+from wattmark.estimate.interval import GIB, MIB
+from wattmark.estimate.replay import Fullest
+from wattmark.estimate.traced import traced
+
+LOADED = Fullest(Phase.LOAD, {ComponentName.WEIGHTS: 2 * GIB}, 7 * GIB)
+FORWARD = Fullest(
+    Phase.FORWARD,
+    {ComponentName.WEIGHTS: 2 * GIB, ComponentName.ACTIVATIONS: 3 * GIB, ComponentName.WORKSPACE: 16 * MIB},
+    6 * GIB,
+)
+STEP = Fullest(Phase.OPTIMIZER_STEP, {ComponentName.WEIGHTS: 2 * GIB, ComponentName.OPTIMIZER: 2 * GIB}, 6 * GIB)
+
+
+def told(capability: tuple[int, int] | None = (8, 0), weights: Weights = Weights.RANDOM) -> Need:
+    return traced((LOADED, FORWARD, STEP), weights, Gpu(capability), training=True, convolutional=False)
+
+
+def test_the_fullest_phase_is_the_peak() -> None:
+    found = told()
+    assert found.peak_phase is Phase.FORWARD
+    assert found.allocated_bytes.likely == FORWARD.allocated
+    assert found.allocated_bytes.source is Source.TRACED
+
+
+def test_loading_counts_for_what_is_reserved_only() -> None:
+    found = told()
+    assert found.reserved_bytes is not None
+    assert found.reserved_bytes.likely == LOADED.reserved
+
+
+@pytest.mark.parametrize("capability", [None, (7, 5), (8, 0), (9, 0)])
+def test_the_parts_are_the_whole(capability: tuple[int, int] | None) -> None:
+    found = told(capability)
+    assert found.device_bytes is not None
+    assert sum(part.likely_bytes for part in found.components) == found.device_bytes.likely
+    assert sum(part.low_bytes for part in found.components) == found.device_bytes.low
+    assert sum(part.high_bytes for part in found.components) == found.device_bytes.high
+
+
+def test_what_is_held_is_certain_and_what_comes_and_goes_is_not() -> None:
+    parts = {part.name: part for part in told().components}
+    weights, activations = parts[ComponentName.WEIGHTS], parts[ComponentName.ACTIVATIONS]
+    assert weights.low_bytes == weights.likely_bytes == weights.high_bytes == 2 * GIB
+    assert activations.low_bytes < activations.likely_bytes == 3 * GIB < activations.high_bytes
+
+
+def test_a_checkpoint_that_is_read_lies_in_host_memory_too() -> None:
+    read, made = told(weights=Weights.PRETRAINED).host_bytes, told().host_bytes
+    assert read is not None and made is not None
+    assert read.high - made.high == 2 * GIB
