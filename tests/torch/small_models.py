@@ -29,6 +29,7 @@ T5 = {"num_layers": 3, "d_model": 128, "d_kv": 32, "num_heads": 4, "d_ff": 384, 
 MODELS: dict[str, dict[str, Any]] = {
     "an encoder": {"model_type": "bert", **SIZES, **NO_DROPOUT},
     "an encoder with dropout": {"model_type": "bert", **SIZES, "attention_probs_dropout_prob": 0.0},
+    "ALBERT": {"model_type": "albert", **SIZES, "embedding_size": 32},
     "GPT-2": {
         "model_type": "gpt2", "n_layer": 4, "n_embd": 128, "n_head": 4, "vocab_size": 64,
         "resid_pdrop": 0.0, "embd_pdrop": 0.0, "attn_pdrop": 0.0,

@@ -66,6 +66,34 @@ INLINE: list[Any] = [
         {"model_type": "bert", "id2label": {0: "a", 1: "b", 2: "c"}}, Head.SEQUENCE_CLASSIFICATION, id="labels"
     ),
     pytest.param({"model_type": "roberta"}, Head.SEQUENCE_CLASSIFICATION, id="defaults of RoBERTa"),
+    pytest.param(
+        {"model_type": "albert", "embedding_size": 24, "num_hidden_groups": 2, "inner_group_num": 2},
+        Head.SEQUENCE_CLASSIFICATION,
+        id="two groups of two layers",
+    ),
+    pytest.param(
+        {"model_type": "deberta", "relative_attention": True, "pos_att_type": ["p2c"], "type_vocab_size": 2},
+        Head.SEQUENCE_CLASSIFICATION,
+        id="positions attend to content",
+    ),
+    pytest.param(
+        {
+            "model_type": "deberta-v2",
+            "relative_attention": True,
+            "pos_att_type": "c2p|p2c",
+            "position_buckets": 16,
+            "embedding_size": 48,
+            "conv_kernel_size": 3,
+            "conv_groups": 2,
+        },
+        Head.BASE,
+        id="projections of positions apart",
+    ),
+    pytest.param(
+        {"model_type": "efficientnet", "width_coefficient": 0.7, "depth_coefficient": 1.3, "hidden_dim": 896},
+        Head.BASE,
+        id="a narrow deep network",
+    ),
     pytest.param({"model_type": "gpt_neox", "attention_bias": False}, Head.CAUSAL_LM, id="no biases in attention"),
     pytest.param(
         {"model_type": "gpt_neox", "tie_word_embeddings": True}, Head.CAUSAL_LM, id="tied where it is not usual"
@@ -96,7 +124,7 @@ INLINE: list[Any] = [
 def test_a_configuration_of_ones_own_is_counted_exactly(fields: dict[str, Any], head: Head) -> None:
     sizes = {"hidden_size": 64, "num_hidden_layers": 3, "num_attention_heads": 4, "intermediate_size": 96}
     config = {**sizes, "vocab_size": 100, **fields}
-    if fields["model_type"] == "vit":
+    if fields["model_type"] in ("vit", "efficientnet"):
         del config["vocab_size"]
     read = architecture(config)
     assert isinstance(read, Architecture), read
@@ -108,6 +136,7 @@ def test_a_configuration_of_ones_own_is_counted_exactly(fields: dict[str, Any], 
     [
         "bert-tiny",
         "distilbert",
+        "albert",
         "gpt2",
         "smollm2-135m",
         "qwen3-0.6b",

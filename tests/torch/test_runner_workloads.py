@@ -18,6 +18,12 @@ _TEXT = {**_LAYERS, "vocab_size": 97, "max_position_embeddings": 64}
 
 CONFIGS: dict[str, dict[str, object]] = {
     "bert": {"model_type": "bert", **_TEXT},
+    "albert": {"model_type": "albert", **_TEXT, "embedding_size": 16},
+    "deberta": {"model_type": "deberta", **_TEXT, "relative_attention": True, "pos_att_type": "c2p|p2c"},
+    "deberta-v2": {
+        "model_type": "deberta-v2", **_TEXT, "relative_attention": True, "position_buckets": 8, "share_att_key": True,
+        "pos_att_type": "p2c|c2p", "norm_rel_ebd": "layer_norm", "conv_kernel_size": 3,
+    },
     "gpt2": {"model_type": "gpt2", "n_embd": 32, "n_layer": 2, "n_head": 4, "n_positions": 64, "vocab_size": 97},
     "llama": {"model_type": "llama", **_TEXT, "num_key_value_heads": 2},
     "qwen2": {"model_type": "qwen2", **_TEXT, "num_key_value_heads": 2},
@@ -51,16 +57,21 @@ CONFIGS: dict[str, dict[str, object]] = {
         "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 16], "depths": [1, 1, 1, 1],
         "layer_type": "basic",
     },
+    "efficientnet": {
+        "model_type": "efficientnet", "image_size": 32, "width_coefficient": 0.5, "depth_coefficient": 0.5,
+        "hidden_dim": 640,
+    },
 }  # fmt: skip
-IMAGE_MODELS = ("vit", "resnet")
-ENCODERS = ("bert",)
+IMAGE_MODELS = ("vit", "resnet", "efficientnet")
+CONVOLUTIONAL = ("resnet", "efficientnet")
+ENCODERS = ("bert", "albert", "deberta", "deberta-v2")
 GENERATING = tuple(kind for kind in CONFIGS if kind not in (*ENCODERS, *IMAGE_MODELS))
-WITHOUT_FUSED_ATTENTION = ("gpt_neo", "gptj", "codegen", "gemma2")
+WITHOUT_FUSED_ATTENTION = ("gpt_neo", "gptj", "codegen", "gemma2", "deberta", "deberta-v2")
 HEADS = {
-    "bert": transformers.AutoModel,
+    **dict.fromkeys(ENCODERS, transformers.AutoModel),
     "t5": transformers.AutoModelForSeq2SeqLM,
     "vit": transformers.AutoModelForImageClassification,
-    "resnet": transformers.AutoModelForImageClassification,
+    **dict.fromkeys(CONVOLUTIONAL, transformers.AutoModelForImageClassification),
 }
 
 
@@ -124,7 +135,7 @@ def test_a_forward_pass_gives_figures_that_agree_with_each_other(kind: str) -> N
         assert tokens == pytest.approx(per_second.samples_per_second * INPUT_TOKENS, rel=1e-4)
     assert per_second.output_tokens_per_second is None and figures.time_to_first_token_seconds is None
     attention = "eager" if kind in WITHOUT_FUSED_ATTENTION else "sdpa"
-    assert environment.attention == (None if kind == "resnet" else attention)
+    assert environment.attention == (None if kind in CONVOLUTIONAL else attention)
     assert environment.device == "cpu" and environment.torch_version == torch.__version__
 
 

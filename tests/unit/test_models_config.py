@@ -64,6 +64,9 @@ def known(name: str) -> Architecture:
             {"model_type": "gpt_neo", "attention_types": [["global"]]}, "attention_types", "holds", id="an odd list"
         ),
         pytest.param(
+            {"model_type": "deberta", "pos_att_type": "c2x"}, "pos_att_type", "are known", id="an odd kind of attention"
+        ),
+        pytest.param(
             {"model_type": "qwen3_moe", "mlp_only_layers": [1]}, "mlp_only_layers", "not covered", id="a mixed stack"
         ),
     ],
@@ -82,6 +85,10 @@ def test_what_is_no_configuration_is_unsupported(config: Any) -> None:
 
 ODD = st.none() | st.booleans() | st.integers() | st.floats() | st.sampled_from(["", "gated-gelu", [], [1, 2], {}])
 EXAMPLES = (
+    "albert",
+    "deberta-base",
+    "deberta-v2",
+    "efficientnet-b1",
     "gpt-neo",
     "gptj",
     "codegen-350m",
@@ -115,6 +122,13 @@ PUBLISHED = {
     "bert-base-uncased": 109_482_240,
     "bert-large-uncased": 335_141_888,
     "mbert": 177_853_440,
+    "albert": 11_683_584,
+    "albert-xxlarge": 222_595_584,
+    "deberta-base": 138_601_728,
+    "deberta-v3-base": 183_831_552,
+    "deberta-v3-large": 434_012_160,
+    "efficientnet-b0": 5_288_548,
+    "efficientnet-b7": 66_347_960,
     "distilbert": 66_362_880,
     "roberta-base": 124_645_632,
     "xlm-r": 278_043_648,

@@ -10,10 +10,12 @@ class Formats:
     """Bytes of an element: of a stored weight (and its gradient and optimizer states), and of arithmetic.
 
     `mixed` is autocast: weights stay in fp32 and a 16-bit copy of every matrix is made for the arithmetic.
+    `narrow_stream` tells that nothing raises the residual stream again.
     """
 
     weight: int
     compute: int
+    narrow_stream: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -23,7 +25,7 @@ class Formats:
     @property
     def stream(self) -> int:
         """Bytes of an element of the residual stream: autocast keeps normalizations and sums in fp32."""
-        return self.weight if self.mixed else self.compute
+        return self.weight if self.mixed and not self.narrow_stream else self.compute
 
 
 _FORMATS = {

@@ -1,6 +1,6 @@
 """One model with one workload, in the form that the formulas read."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from wattmark.api.order import Resolved
 from wattmark.api.workload import Attention, Weights, WorkloadType
@@ -31,7 +31,9 @@ class Question:
     @property
     def formats(self) -> Formats:
         """Bytes of the elements."""
-        return formats(self.resolved.precision)
+        found = formats(self.resolved.precision)
+        # A GPU's autocast normalizes in fp32, a CPU's in the format that comes: of a matrix, if embeddings pass one.
+        return replace(found, narrow_stream=self.architecture.projected_embeddings and not self.on_gpu)
 
     @property
     def input_tokens(self) -> int:

@@ -153,7 +153,7 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     """Input of the projections, query, key, value, the result and its log-sum-exp; eager: scores as well."""
     size = formats.compute
     # Autocast copies the fp32 input once for each matrix that reads it; without it one tensor serves all.
-    copies = inputs if formats.mixed else 1
+    copies = inputs if formats.stream != size else 1
     keys = memory or run.keys
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
     if stack.fp32_scores and not formats.mixed:
@@ -188,8 +188,8 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     size, width = formats.compute, stack.intermediate
     if stack.experts:
         return _mixture_saved(stack, formats)
-    inputs = (2 if stack.gated and not stack.fused_gate and formats.mixed else 1) * stack.hidden * size
-    if stack.shared_norm and not formats.mixed:
+    inputs = (2 if stack.gated and not stack.fused_gate and formats.stream != size else 1) * stack.hidden * size
+    if stack.shared_norm and formats.stream == size:
         inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
     inner = 0

@@ -68,9 +68,10 @@ class Norm(StrEnum):
 class Weights:
     """`count` equal tensors of `outputs` x `inputs` elements, each with a bias of `outputs` elements if `bias`.
 
-    An embedding has `outputs` rows of width `inputs`; a norm has `outputs` scales and `inputs` is 1; a convolution's
-    `inputs` is its fan-in (channels x kernel area). `used` is how many of the copies one token passes through, which
-    is less than `count` for experts. A `tied` tensor shares its storage with an embedding and adds no parameters.
+    An embedding has `outputs` rows of width `inputs`; a norm has `outputs` scales and `inputs` is 1; a
+    convolution's `inputs` is its fan-in (channels x kernel area). `used` is how many of the copies one token passes
+    through, which is less than `count` for experts and more for shared layers. A `tied` tensor shares its storage
+    with an embedding and adds no parameters.
     """
 
     name: str
@@ -185,13 +186,14 @@ class Convolution:
 class Architecture:
     """A model's geometry and weights, from its transformers configuration.
 
-    `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether a
-    freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
-    checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have, the
-    weights it adds to `body`. `capped_logits` tells
-    that logits pass a tanh. `buffers` are floating-point elements in the weights' format that are no parameters,
-    `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'. `unmodelled`
-    names what of its layers the closed form of memory does not describe; where it is not empty, no need is given.
+    `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether
+    a freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
+    checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have,
+    the weights it adds to `body`. `projected_embeddings` tells that embeddings are widened by a matrix,
+    `capped_logits` that logits pass a tanh. `buffers` are floating-point elements in the weights' format that are
+    no parameters, `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the
+    weights'. `unmodelled` names what of its layers the closed form of memory does not describe; where it is not
+    empty, no need is given.
     """
 
     model_type: str
@@ -209,6 +211,7 @@ class Architecture:
     image: Image | None = None
     convolutions: tuple[Convolution, ...] = ()
     labels: int | None = None
+    projected_embeddings: bool = False
     capped_logits: bool = False
     buffers: int = 0
     table_bytes: int = 0

@@ -4,13 +4,30 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from wattmark.models.architecture import Architecture, Unsupported
-from wattmark.models.families import bert, gpt2, gpt_neo, gpt_neox, gptj, llama, resnet, t5, vit
+from wattmark.models.families import (
+    albert,
+    bert,
+    deberta,
+    efficientnet,
+    gpt2,
+    gpt_neo,
+    gpt_neox,
+    gptj,
+    llama,
+    resnet,
+    t5,
+    vit,
+)
 from wattmark.models.fields import Fields, OddFieldError
 
 READERS: Mapping[str, Callable[[Fields], Architecture]] = {
+    "albert": albert.albert,
     "bert": bert.bert,
     "codegen": gptj.codegen,
+    "deberta": deberta.deberta,
+    "deberta-v2": deberta.deberta_v2,
     "distilbert": bert.distilbert,
+    "efficientnet": efficientnet.efficientnet,
     "gemma2": llama.gemma2,
     "gpt2": gpt2.gpt2,
     "gpt_neo": gpt_neo.gpt_neo,

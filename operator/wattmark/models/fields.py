@@ -45,11 +45,15 @@ class Fields:
 
     def share(self, *names: str, default: float) -> float:
         """A number from 0 to 1."""
+        return self.number(*names, default=default, high=1)
+
+    def number(self, *names: str, default: float, high: float) -> float:
+        """A number from 0 to `high`."""
         value = self.raw(*names)
         if value is None:
             return default
-        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= 1:
-            raise OddFieldError(names[0], f"is {value!r:.60}, not a number from 0 to 1")
+        if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= high:
+            raise OddFieldError(names[0], f"is {value!r:.60}, not a number from 0 to {high:g}")
         return float(value)
 
     def flag(self, *names: str, default: bool) -> bool:

@@ -38,7 +38,10 @@ def flops(
     `encoder_tokens` and `decoder_tokens` are new tokens of each side per sample (0: that side does not run),
     `past_tokens` those already in the decoder's cache, `logits_tokens` the positions that are projected onto the
     vocabulary. An image model ignores them all and takes `side_pixels` (height, width; default: its own size).
+    ValueError for a model whose layers are not described.
     """
+    if architecture.unmodelled:
+        raise ValueError(f"not described: {architecture.unmodelled}")
     tokens = {
         Per.ENCODER_TOKEN: encoder_tokens,
         Per.DECODER_TOKEN: decoder_tokens,

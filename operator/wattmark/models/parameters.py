@@ -42,7 +42,7 @@ def parameters(architecture: Architecture, head: Head, *, pretrained: bool = Fal
     for weight in stored:
         by_kind[weight.kind] += weight.elements * weight.count
     total = sum(by_kind.values())
-    idle = sum(weight.elements * (weight.count - weight.passes) for weight in stored)
+    idle = sum(weight.elements * max(0, weight.count - weight.passes) for weight in stored)
     # bitsandbytes leaves the output projection and classifiers alone, whose errors reach the result undamped.
     inner = [weight for weight in architecture.body if weight.kind is Kind.LINEAR]
     return ParameterCount(
