@@ -9,6 +9,7 @@ import transformers
 
 from wattmark.api.order import RunOrder
 from wattmark.api.report import REPORT_LIMIT_BYTES, Report
+from wattmark.api.workload import Optimizer
 from wattmark_runner import run
 from wattmark_runner.report import encode
 
@@ -190,6 +191,35 @@ def test_inference_runs_in_half_precision(precision: str) -> None:
 @pytest.mark.parametrize("precision", ["bf16", "bf16-mixed"])
 def test_training_runs_in_half_and_mixed_precision(precision: str) -> None:
     check_the_reckoning(measured(order("gpt2", "training", precision=precision)))
+
+
+@pytest.mark.parametrize("optimizer", Optimizer)
+def test_every_optimizer_steps_on_accumulated_gradients_of_recomputed_layers(optimizer: Optimizer) -> None:
+    asked = order("gpt2", "training", precision="bf16-mixed").model_dump(by_alias=True, mode="json", exclude_none=True)
+    asked["workload"]["training"] |= {
+        "optimizer": optimizer, "gradientAccumulationSteps": 2, "gradientCheckpointing": "Full",
+    }  # fmt: skip
+    report = run(RunOrder.model_validate(asked))
+    assert report.failure is None and report.results is not None
+    figures = report.results
+    samples = figures.throughput.samples_per_second * figures.window_seconds
+    assert samples == pytest.approx(2 * BATCH * figures.iterations, rel=1e-4)
+
+
+def test_two_halves_of_a_batch_give_the_gradient_of_the_whole() -> None:
+    """Accumulation averages: the weights after one step of plain SGD are those after a step on both halves at once."""
+    from wattmark_runner.device import Cpu
+    from wattmark_runner.models import load
+    from wattmark_runner.workloads import workload
+
+    after = []
+    for passes in (1, 2):
+        asked = order("llama", "training").model_dump(by_alias=True, mode="json", exclude_none=True)
+        asked["workload"]["training"] |= {"optimizer": "SGD", "gradientAccumulationSteps": passes}
+        loaded = load(RunOrder.model_validate(asked), Cpu(), None)
+        workload(loaded, Cpu()).run()  # both passes see the same batch
+        after.append(loaded.model.model.embed_tokens.weight.detach())
+    assert torch.allclose(*after, rtol=0, atol=1e-9)
 
 
 def test_a_single_generated_token_has_no_gap() -> None:

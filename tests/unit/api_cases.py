@@ -72,6 +72,17 @@ TAKEN = [
     taken("a question about it", CHECK),
     taken("every field of the first level", workload={"type": "Training", "training": {"optimizer": "SGD"}}),
     taken("training with its defaults", workload={"type": "Training", "training": {}}),
+    taken(
+        "training in less memory",
+        workload={
+            "type": "Training",
+            "training": {
+                "optimizer": "Adafactor",
+                "gradientCheckpointing": "Full",
+                "gradientAccumulationSteps": 1024,
+            },
+        },
+    ),
     taken("a run on the CPU", resources={"gpusPerNode": 0}),
     taken("precision and attention", runtime={"precision": "bf16-mixed", "attention": "Eager"}),
     taken("all that is measured by hand", measure={"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2}),
@@ -300,6 +311,16 @@ SCHEMA = [
         "another optimizer",
         "spec.workload.training.optimizer: Unsupported value: ",
         workload={"type": "Training", "training": {"optimizer": "Lion"}},
+    ),
+    refused(
+        "some checkpointing",
+        "spec.workload.training.gradientCheckpointing: Unsupported value: ",
+        workload={"type": "Training", "training": {"gradientCheckpointing": "Selective"}},
+    ),
+    refused(
+        "a step of no pass",
+        body("workload.training.gradientAccumulationSteps", "should be greater than or equal to 1"),
+        workload={"type": "Training", "training": {"gradientAccumulationSteps": 0}},
     ),
     refused("another precision", "spec.runtime.precision: Unsupported value: ", runtime={"precision": "fp8"}),
     refused("another attention", "spec.runtime.attention: Unsupported value: ", runtime={"attention": "Flash"}),

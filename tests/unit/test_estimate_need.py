@@ -8,8 +8,16 @@ from hypothesis import strategies as st
 
 from wattmark.api.answers import ComponentName, Need, Phase
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Precision, RuntimeSpec, Weights, WorkloadSpec, WorkloadType
-from wattmark.estimate import Gpu, Unknown, need
+from wattmark.api.workload import (
+    GradientCheckpointing,
+    Optimizer,
+    Precision,
+    RuntimeSpec,
+    Weights,
+    WorkloadSpec,
+    WorkloadType,
+)
+from wattmark.estimate import Gpu, Question, Unknown, need, phases
 from wattmark.models import Architecture, architecture, known_ids, lookup
 from wattmark.models.resolve import Impossible, resolve
 
@@ -98,10 +106,60 @@ def test_a_large_model_in_training_takes_so_many_bytes_per_parameter(precision: 
     assert sum(part(found, name) for name in states) == per_parameter * 8_030_261_248
 
 
-def test_plain_sgd_keeps_no_states() -> None:
+GPT2_STATES = 124_439_808
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "states", "temporaries"),
+    [
+        pytest.param("AdamW", 8 * GPT2_STATES, 4 * GPT2_STATES, id="AdamW: two states, a list of all parameters"),
+        pytest.param("AdamWFused", 8 * GPT2_STATES, 0, id="a fused AdamW: two states, updated in place"),
+        pytest.param("SGDMomentum", 4 * GPT2_STATES, 0, id="SGD with momentum: one state"),
+        pytest.param("SGD", 0, 0, id="plain SGD: none"),
+        pytest.param(
+            "Adafactor",
+            # Matrices keep rows and columns: of two embeddings, and of query, key, value, output, up and down in each
+            # layer. Vectors keep every element: a layer's biases are 9 hidden wide, its norms 4, the last one 2.
+            4 * (50257 + 1024 + 2 * 768 + 12 * ((4 * 2 + 5 + 5) * 768 + (9 + 4) * 768) + 2 * 768),
+            4 * ((50257 + 1024) * 768 + 50257 + 768),
+            id="Adafactor: rows and columns, two updates one after the other",
+        ),
+    ],
+)
+def test_what_an_optimizer_keeps_and_what_its_step_takes(optimizer: str, states: int, temporaries: int) -> None:
     read = known("gpt2")
-    found = needed(read, asked(read, WorkloadType.TRAINING, Precision.FP32, optimizer="SGD"))
-    assert part(found, ComponentName.OPTIMIZER) == 0
+    resolved = asked(read, WorkloadType.TRAINING, Precision.FP32, optimizer=optimizer)
+    every = phases(Question(read, resolved, Weights.RANDOM, on_gpu=True))
+    assert not isinstance(every, Unknown)
+    step = {part.name: part.size.likely for part in every[-1].parts}
+    assert every[-1].phase is Phase.OPTIMIZER_STEP
+    assert step[ComponentName.OPTIMIZER] == states
+    assert step[ComponentName.WORKSPACE] == temporaries
+
+
+def test_accumulated_gradients_are_there_in_the_forward_pass() -> None:
+    read = known("llama-3.1-8b")
+    shape = {"batchSizePerDevice": 8, "inputTokens": 2048, "optimizer": "SGD"}
+    once, twice = (
+        needed(read, asked(read, WorkloadType.TRAINING, Precision.BF16, gradientAccumulationSteps=steps, **shape))
+        for steps in (1, 2)
+    )
+    assert part(twice, ComponentName.GRADIENTS) - part(once, ComponentName.GRADIENTS) == 2 * 8_030_261_248
+    assert twice.peak_phase is once.peak_phase is Phase.BACKWARD
+
+
+@pytest.mark.parametrize("name", ["bert", "gpt2", "llama-3.1-8b", "t5-base", "vit-base"])
+def test_layers_that_are_computed_again_keep_little(name: str) -> None:
+    read = known(name)
+    kept, again = (
+        needed(
+            read,
+            asked(read, WorkloadType.TRAINING, batchSizePerDevice=32, gradientCheckpointing=value, optimizer="SGD"),
+        )
+        for value in ("None", "Full")
+    )
+    assert part(again, ComponentName.ACTIVATIONS) < 0.4 * part(kept, ComponentName.ACTIVATIONS)
+    assert again.allocated_bytes.high < kept.allocated_bytes.high
 
 
 @pytest.mark.parametrize(
@@ -162,11 +220,25 @@ def test_what_no_formula_covers_is_unknown_with_its_reason() -> None:
     workload=st.sampled_from(WorkloadType),
     precision=st.sampled_from([Precision.FP32, Precision.BF16]),
     batch=st.integers(1, 512),
+    options=st.fixed_dictionaries(
+        {},
+        optional={
+            "optimizer": st.sampled_from(Optimizer),
+            "gradientAccumulationSteps": st.integers(1, 1024),
+            "gradientCheckpointing": st.sampled_from(GradientCheckpointing),
+        },
+    ),
 )
-def test_a_larger_batch_never_needs_less(name: str, workload: WorkloadType, precision: Precision, batch: int) -> None:
+def test_a_larger_batch_never_needs_less(
+    name: str, workload: WorkloadType, precision: Precision, batch: int, options: dict[str, Any]
+) -> None:
     read = known(name)
+    if workload is WorkloadType.INFERENCE:
+        options = {}
+    if name == "resnet-50":
+        options.pop("gradientCheckpointing", None)
     small, large = (
-        needed(read, asked(read, workload, precision, batchSizePerDevice=size)).allocated_bytes
+        needed(read, asked(read, workload, precision, batchSizePerDevice=size, **options)).allocated_bytes
         for size in (batch, batch + 1)
     )
     assert small.low <= large.low

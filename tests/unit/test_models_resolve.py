@@ -122,6 +122,15 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             "sees images",
             id="text for a vision model",
         ),
+        pytest.param(
+            "resnet-18",
+            ask("training", gradientCheckpointing="Full"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_TRAINING,
+            "type resnet",
+            id="checkpointing without transformer layers",
+        ),
     ],
 )
 def test_impossible(

@@ -47,6 +47,7 @@ class Reason(StrEnum):
     HUB_UNREACHABLE = "HubUnreachable"
     IMPOSSIBLE_PRECISION = "ImpossiblePrecision"
     IMPOSSIBLE_INPUT = "ImpossibleInput"
+    IMPOSSIBLE_TRAINING = "ImpossibleTraining"
     NAME_CONFLICT = "NameConflict"
     # whether it fits
     FITS_ALL = "FitsAll"

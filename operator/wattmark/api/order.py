@@ -5,7 +5,16 @@ from typing import Annotated
 from pydantic import Field
 
 from wattmark.api.schema import Model, ShortText
-from wattmark.api.workload import Attention, Optimizer, Precision, RuntimeSpec, Weights, WorkloadSpec, WorkloadType
+from wattmark.api.workload import (
+    Attention,
+    GradientCheckpointing,
+    Optimizer,
+    Precision,
+    RuntimeSpec,
+    Weights,
+    WorkloadSpec,
+    WorkloadType,
+)
 
 ORDER_VARIABLE = "WATTMARK_ORDER"
 POD_UID_VARIABLE = "WATTMARK_POD_UID"
@@ -39,9 +48,15 @@ class Resolved(Model):
     """What is really run: the spec with every default that depends on the model filled in."""
 
     workload_type: WorkloadType = Field(description="What is done with the model.")
-    batch_size_per_device: Annotated[int, Field(ge=1)] = Field(description="Samples per iteration and device.")
+    batch_size_per_device: Annotated[int, Field(ge=1)] = Field(description="Samples per forward pass and device.")
     input: ResolvedInput = Field(description="The size of one sample.")
     optimizer: Optimizer | None = Field(None, description="The optimizer; in training.")
+    gradient_accumulation_steps: Annotated[int, Field(ge=1)] | None = Field(
+        None, description="Forward and backward passes per optimizer step; in training."
+    )
+    gradient_checkpointing: GradientCheckpointing | None = Field(
+        None, description="Which activations are computed again in the backward pass; in training."
+    )
     precision: Precision = Field(description="The numeric format.")
     attention: Attention = Field(description="The attention implementation asked for.")
 

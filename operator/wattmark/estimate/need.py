@@ -3,7 +3,7 @@
 from wattmark.api.answers import ComponentName, Need, Source
 from wattmark.api.order import Resolved
 from wattmark.api.workload import Weights
-from wattmark.estimate import inference, training
+from wattmark.estimate import inference, optimizer, training
 from wattmark.estimate.answer import host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, workspace
 from wattmark.estimate.interval import MIB, Interval, highest
@@ -22,6 +22,9 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     for stack in question.stacks:
         if stack.activation not in HELD_WIDTHS:
             return Unknown(f"the closed form does not know what activation {stack.activation!r:.40} saves")
+    odd = optimizer.unknown_state(question)
+    if odd:
+        return Unknown(odd)
     return training.phases(question) if question.training else inference.phases(question)
 
 

@@ -1,12 +1,25 @@
 """One model with one workload, in the form that the formulas read."""
 
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
+from wattmark.api import workload
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Attention, Weights, WorkloadType
+from wattmark.api.workload import Attention, GradientCheckpointing, WorkloadType
 from wattmark.estimate.formats import Formats, formats
 from wattmark.estimate.transformer import Pass
-from wattmark.models import Architecture, Family, ParameterCount, Stack, head_for, parameters
+from wattmark.models import (
+    Architecture,
+    Family,
+    Head,
+    Kind,
+    ParameterCount,
+    Stack,
+    Weights,
+    head_for,
+    parameters,
+    stored_weights,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +28,7 @@ class Question:
 
     architecture: Architecture
     resolved: Resolved
-    weights: Weights
+    weights: workload.Weights
     on_gpu: bool
 
     @property
@@ -36,6 +49,32 @@ class Question:
         return replace(found, narrow_stream=self.architecture.projected_embeddings and not self.on_gpu)
 
     @property
+    def projection(self) -> int:
+        """Elements of the matrix that projects on the vocabulary, 0 where there is none."""
+        generates = self.architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
+        return (self.architecture.vocab or 0) * self.architecture.hidden if generates else 0
+
+    @property
+    def layer_matrices(self) -> int:
+        """Elements of the matrices of one layer, on average; 0 where there are no transformer layers."""
+        layers = sum(stack.layers for stack in self.stacks)
+        head = 0 if self.architecture.tied else self.projection
+        return (self.count.linear - head) // layers if layers else 0
+
+    @property
+    def largest_matrix(self) -> int:
+        """Elements of the largest matrix within a layer."""
+        return max((weight.outputs * weight.inputs for weight in self.layers), default=0)
+
+    def kernel(self, weight: Weights) -> tuple[int, int] | None:
+        """Height and width of a convolution's kernel, None where the model's plan does not tell."""
+        image = self.architecture.image
+        if image and image.patch_pixels:
+            return image.patch_pixels
+        side = next((step.kernel for step in self.architecture.convolutions if step.name == weight.name), None)
+        return None if side is None else (side, side)
+
+    @property
     def input_tokens(self) -> int:
         """Tokens that go in, per sample; of an image, its patches and the class token."""
         if self.architecture.image is not None:
@@ -53,10 +92,55 @@ class Question:
         return self.resolved.input.height_pixels or 0, self.resolved.input.width_pixels or 0
 
     @property
+    def accumulates(self) -> bool:
+        """Whether gradients of an earlier pass are there in the forward pass."""
+        return (self.resolved.gradient_accumulation_steps or 1) > 1
+
+    @property
+    def checkpoints(self) -> bool:
+        """Whether layers keep only their input for the backward pass."""
+        return self.resolved.gradient_checkpointing is GradientCheckpointing.FULL
+
+    @property
+    def head(self) -> Head:
+        """What stands on top of the model."""
+        return head_for(self.architecture, self.resolved.workload_type)
+
+    @property
     def count(self) -> ParameterCount:
         """The model's parameters, with the head that the workload takes."""
-        head = head_for(self.architecture, self.resolved.workload_type)
-        return parameters(self.architecture, head, pretrained=self.weights is Weights.PRETRAINED)
+        return parameters(self.architecture, self.head, pretrained=self.pretrained)
+
+    @property
+    def largest_neighbours(self) -> int:
+        """Elements of the two largest tensors that follow one another."""
+        sizes = [self._elements(w) for w in self.stored for _ in range(min(2, w.count)) if w.kind is not Kind.NORM]
+        return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
+
+    @property
+    def pretrained(self) -> bool:
+        """Whether the weights are a checkpoint's."""
+        return self.weights is workload.Weights.PRETRAINED
+
+    @property
+    def stored(self) -> tuple[Weights, ...]:
+        """The tensors that are stored, tied ones once."""
+        return stored_weights(self.architecture, self.head, pretrained=self.pretrained)
+
+    @property
+    def layers(self) -> tuple[Weights, ...]:
+        """The matrices of the transformer layers."""
+        return tuple(weight for weight in self.architecture.body if weight.kind is Kind.LINEAR and weight.count > 1)
+
+    @property
+    def largest_tensor(self) -> int:
+        """Elements of the largest single tensor."""
+        return max(self._elements(weight) for weight in self.stored)
+
+    def _elements(self, weight: Weights) -> int:
+        """Elements of one tensor: a layer's experts are one."""
+        together = weight.count // self.stacks[-1].layers if weight.kind is Kind.EXPERT else 1
+        return together * weight.outputs * weight.inputs
 
     @property
     def stacks(self) -> tuple[Stack, ...]:

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.api.workload import Optimizer
-from wattmark.estimate import convolution, transformer
+from wattmark.estimate import convolution, optimizer, transformer
 from wattmark.estimate.inference import weights_part
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
@@ -22,16 +21,22 @@ class _Moments:
     """Bytes of activations in a training step, and how sure their form is.
 
     `forward` is what the forward pass has saved at its end; `early` what is there at the fullest moment while most of
-    that is still there, when `gradients` bytes of parameters' gradients are; `late` what is left at the very end of the
-    backward pass, when all gradients are.
+    that is still there, when `gradients` bytes of parameters' gradients are; `late` what the first layer holds at the
+    end of the backward pass, when all gradients are but `missing` bytes of its own and the embeddings'; `last` what is
+    there when the embeddings' come. With checkpointing, `running` is what a layer of the forward pass holds beside what
+    is saved, and `again` what is there when the last layer has been computed again; else both are None.
     """
 
     forward: int
     early: int
     gradients: int
     late: int
+    missing: int
+    last: int
     bounds: tuple[float, float]
     formula: str
+    running: int | None = None
+    again: int | None = None
 
     def part(self, size: int) -> Part:
         """A size as the activations of a phase."""
@@ -39,45 +44,60 @@ class _Moments:
 
 
 def phases(question: Question) -> tuple[PhaseParts, ...]:
-    """Every phase of a training step with what the allocator holds at its fullest; workspaces apart."""
-    weights, states, copies = weights_part(question), _states(question), _copies(question)
+    """Every phase of a training step with what the allocator holds at its fullest; workspaces apart.
+
+    With gradient accumulation the step is its second pass or a later one: the gradients of the first are there.
+    """
+    weights, states, copies = weights_part(question), optimizer.states(question), _copies(question)
     moments = _convolutions(question) if question.architecture.convolutions else _layers(question)
-    every = _gradients(question, question.count.total * question.formats.weight)
-    forward = (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False))
-    early = (
-        weights,
-        states,
-        copies,
-        moments.part(moments.early),
-        _logits(question, backward=True),
-        _gradients(question, moments.gradients),
-    )
-    late = (weights, states, moments.part(moments.late), every)
+    size = question.count.total * question.formats.weight
+    every = _gradients(size)
+    before = every if question.accumulates else _gradients(0)
+    started = (weights, states, before, _gradients(moments.gradients))
+    # A new gradient is added to the old one, and gone then.
+    largest = question.largest_tensor * question.formats.weight
+    late = every if question.accumulates else _gradients(size - moments.missing)
+    last = _gradients(size + (largest if question.accumulates else 0))
     return (
         PhaseParts(Phase.LOAD, (weights,)),
-        PhaseParts(Phase.FORWARD, forward),
-        PhaseParts(Phase.BACKWARD, early),
-        PhaseParts(Phase.BACKWARD, late),
-        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, _step_temporaries(question))),
+        PhaseParts(
+            Phase.FORWARD,
+            (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False), before),
+        ),
+        *_recomputed(question, moments, (weights, states, before)),
+        PhaseParts(
+            Phase.BACKWARD,
+            (*started, _kept_copies(question), moments.part(moments.early), _logits(question, backward=True)),
+        ),
+        PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.late), late, _layer_copies(question))),
+        PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.last), last)),
+        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(question))),
     )
 
 
-def _states(question: Question) -> Part:
-    count, size = question.count.total, question.formats.weight
-    if question.resolved.optimizer is Optimizer.SGD:
-        return Part(ComponentName.OPTIMIZER, exact(0), "SGD without momentum keeps no states")
-    return Part(ComponentName.OPTIMIZER, exact(2 * count * size), f"AdamW: 2 states x {count} parameters x {size} B")
+def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """The two moments that only checkpointing has: a layer that runs and saves nothing, and one that is run again."""
+    if moments.running is None or moments.again is None:
+        return ()
+    running = (*there, _copies(question), moments.part(moments.running))
+    decoder = question.architecture.decoder
+    # The decoder's first layer may be fuller than its last, with the encoder's inputs still there: gradients of the
+    # other layers are, and may be more than the inputs that are gone.
+    done = 0
+    if decoder and question.architecture.encoder:
+        gone = question.batch * question.input_tokens * decoder.hidden * question.formats.stream
+        done = (decoder.layers - 1) * max(0, question.layer_matrices * question.formats.weight - gone)
+    again = (*there, _layer_copies(question), moments.part(moments.again), _gradients(moments.gradients + done))
+    return PhaseParts(Phase.FORWARD, running), PhaseParts(Phase.BACKWARD, again)
 
 
 def _copies(question: Question) -> Part:
+    """16-bit copies of matrices: all of them, which autocast caches until the forward pass is over."""
     count, formats = question.count, question.formats
     if not formats.mixed:
         return Part(ComponentName.AUTOCAST_COPIES, exact(0), "no autocast: matrices are used as stored")
-    vocab = question.architecture.vocab or 0
-    generates = question.architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
     # The output projection is a matrix too, and tied it is counted with the embeddings.
-    tied = vocab * question.architecture.hidden if question.architecture.tied and generates else 0
-    matrices = count.linear + count.convolution + tied
+    matrices = count.linear + count.convolution + (question.projection if question.architecture.tied else 0)
     return Part(
         ComponentName.AUTOCAST_COPIES,
         exact(matrices * formats.compute),
@@ -85,55 +105,82 @@ def _copies(question: Question) -> Part:
     )
 
 
-def _gradients(question: Question, size: int) -> Part:
-    return Part(
-        ComponentName.GRADIENTS,
-        exact(size),
-        f"one for each parameter there so far x {question.formats.weight} B; freed before the next forward pass",
-    )
+def _kept_copies(question: Question) -> Part:
+    """Copies that the graph still holds when the backward pass begins: with checkpointing, those outside of layers."""
+    if not question.checkpoints or not question.formats.mixed:
+        return _copies(question)
+    size = question.projection * question.formats.compute
+    return Part(ComponentName.AUTOCAST_COPIES, exact(size), "the output projection's; layers make theirs again")
 
 
-def _step_temporaries(question: Question) -> Part:
-    size = question.count.total * question.formats.weight
-    if question.resolved.optimizer is Optimizer.SGD:
-        return Part(ComponentName.WORKSPACE, exact(0), "SGD updates in place")
-    if not question.on_gpu:
-        largest = max(weight.outputs * weight.inputs for weight in question.architecture.body)
-        return Part(
-            ComponentName.WORKSPACE,
-            spread(2 * largest * question.formats.weight, 0.5, 1),
-            "AdamW on a CPU goes parameter by parameter: two temporaries of the largest",
-        )
-    # A fused step needs none; PyTorch's default on a GPU makes a list as large as the parameters.
-    return Part(
-        ComponentName.WORKSPACE, Interval(0, size, size), "AdamW's default (foreach): one list of all parameters"
-    )
+def _layer_copies(question: Question) -> Part:
+    """Copies of the layer that is computed again."""
+    if not question.formats.mixed:
+        return _copies(question)
+    size = question.layer_matrices * question.formats.compute
+    return Part(ComponentName.AUTOCAST_COPIES, exact(size), "matrices of the layer that is computed again")
+
+
+def _gradients(size: int) -> Part:
+    return Part(ComponentName.GRADIENTS, exact(size), "one for each parameter there so far, as wide as the weights")
 
 
 def _layers(question: Question) -> _Moments:
     formats, batch, architecture = question.formats, question.batch, question.architecture
-    size = layer = backward = 0
+    area = question.pixels[0] * question.pixels[1]
+    pixels = edges = batch * architecture.image.channels * area * formats.compute if architecture.image else 0
+    size = first = inputs = backward = again = late = held = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes())
     for stack, run in question.passes():
         one = batch * transformer.saved(stack, run, formats)
-        final = 0 if stack.norm is Norm.LAYER and architecture.family is Family.ENCODER else 1
+        post = stack.norm is Norm.LAYER and architecture.family is Family.ENCODER
+        hidden = batch * run.tokens * architecture.hidden
         mask = transformer.mask_bytes(run, formats) if stack.hidden_dropout else 0
-        edges = batch * run.tokens * architecture.hidden * ((2 + final) * formats.stream + mask)
-        size += stack.layers * one + transformer.shared(stack, run, formats) + edges
-        layer = max(layer, one)
-        backward = max(backward, batch * transformer.backward_temporaries(stack, run, formats))
-    projection = (architecture.vocab or 0) * architecture.hidden * formats.weight
-    generates = architecture.family in (Family.DECODER, Family.ENCODER_DECODER)
+        edges += hidden * _edge_bytes(question, mask, post=post)
+        size += stack.layers * one + transformer.shared(stack, run, formats)
+        inputs += (stack.layers - 1) * hidden * formats.stream  # the first layer's is counted with the edges
+        fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
+        # The norm behind the last layer is gone.
+        backward = max(backward, fullest - one - (0 if post else hidden * formats.stream))
+        # What a layer saves holds its input as well, but where a copy of another width is saved in its place.
+        apart = formats.mixed if post else formats.stream < 4 and stack.norm is not Norm.LAYER
+        own = 0 if apart else hidden * formats.stream
+        again = max(again, fullest - own + transformer.held_once(stack, run, formats))
+        # The embeddings keep their dropout's mask, and their norm its input.
+        before = mask + (formats.stream if post else 0) + (formats.stream if apart else 0)
+        late = max(late, fullest + pixels + hidden * before)
+        first += hidden * (formats.stream * (2 if post else 1) + mask)
+        held = max(held, batch * transformer.held(stack, run, formats))
+    projection = question.projection * formats.weight
+    embeddings = question.count.embedding * formats.weight - (projection if architecture.tied else 0)
+    kept = edges + (inputs if question.checkpoints else size)
     return _Moments(
-        forward=size,
+        forward=kept,
         # With a vocabulary to project on, the gradients of logits are what the first moment of the way back holds.
-        early=size if generates else size + backward,
-        gradients=projection if generates else 0,
-        # A tied embedding's gradient comes in two halves, the output's first, and the sum needs both.
-        late=layer + backward + (projection if architecture.tied else 0),
+        early=kept if projection else kept + backward,
+        gradients=projection,
+        late=late,
+        missing=(question.layer_matrices - question.largest_matrix) * formats.weight + embeddings,
+        # A tied embedding's gradient comes in two halves, the output's first; their sum is a third of their size.
+        last=first + (2 * projection if architecture.tied else 0),
         bounds=UNFUSED if unfused else SAVED,
-        formula="layers x batch x tokens x what a layer saves (arXiv 2205.05198, extended by activation and norm)",
+        formula="layers x batch x tokens x what a layer saves (arXiv 2205.05198, extended by activation and norm)"
+        if not question.checkpoints
+        else "layers x batch x tokens x hidden x B, and one layer in full (arXiv 2205.05198, extended)",
+        running=kept + held if question.checkpoints else None,
+        again=kept + again if question.checkpoints else None,
     )
+
+
+def _edge_bytes(question: Question, mask: int, *, post: bool) -> int:
+    """Bytes per hidden element that stay saved outside of the layers; `mask` are those of a dropout's mask, if any.
+
+    The embeddings' norm's input and result, or the first layer's input and the last norm's input and result; masks of
+    dropout, of which T5 has another behind its last norm.
+    """
+    if question.architecture.family is Family.ENCODER_DECODER and mask:
+        return 4 * question.formats.stream + 2 * mask
+    return (2 if post else 3) * question.formats.stream + mask
 
 
 def _convolutions(question: Question) -> _Moments:
@@ -144,6 +191,8 @@ def _convolutions(question: Question) -> _Moments:
         early=early,
         gradients=gradients,
         late=batch * convolution.held(architecture, question.pixels, formats.compute),
+        missing=0,
+        last=0,
         bounds=CONVOLUTIONS,
         formula="batch x (outputs of convolutions and activations) x B, from the plan of layers",
     )

@@ -13,6 +13,8 @@ from wattmark.models import Norm, Stack
 # Widths of the feed-forward part that an activation saves for its backward pass (its output, which the next matrix
 # saves, included) and that it holds at once in a forward pass. Some are written out in Python, step by step.
 SAVED_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 1, "gelu_new": 5, "gelu_fast": 8}
+# BACKWARD_WIDTHS: by how many its backward pass, at its fullest, exceeds what the forward pass has saved; else 1.
+BACKWARD_WIDTHS = {"gelu_new": 2, "gelu_fast": 2}
 HELD_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 2, "gelu_new": 4, "gelu_fast": 5}
 
 ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four indices, two factors
@@ -129,14 +131,30 @@ def shared(stack: Stack, run: Pass, formats: Formats) -> int:
     return stack.layers * stack.heads * run.tokens * run.keys * formats.compute + cross
 
 
-def backward_temporaries(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Bytes of gradients of activations alive at once in a layer's backward pass, per sample."""
-    gates = 2 if stack.gated else 1
-    widths = gates * max(1, stack.experts_per_token) * stack.intermediate
-    size = run.tokens * (widths * formats.compute + 2 * stack.hidden * formats.stream)
-    if run.eager:
-        size = max(size, stack.heads * run.tokens * max(run.keys, run.memory) * (4 + formats.compute))
-    return size
+def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
+    """Bytes that one layer holds at the fullest moment of its backward pass, of what it saved and of gradients.
+
+    That is within the feed-forward part: the gradient of the activation's result and of its input (of both factors
+    behind a gate) in place of the result, and the gradient of the residual stream; `post` tells that the norm behind is
+    done by then. Or it is the end of the forward pass, when the layer's result is there as well; and, where the forward
+    pass is run `again`, the gradient of that result. Eager attention's scores come when the feed-forward part is gone:
+    their gradient before and after softmax.
+    """
+    everything, size = saved(stack, run, formats), formats.compute
+    width = max(1, stack.experts_per_token) * stack.intermediate
+    widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
+    residual = run.tokens * stack.hidden * formats.stream
+    behind = residual if post else 0
+    ending = everything + (2 if again else 1) * residual + run.tokens * stack.hidden * size
+    forward = max(ending, everything + run.tokens * widths * width * size + residual - behind)
+    if not run.eager:
+        return forward
+    gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, formats))
+    scores = stack.heads * run.tokens * max(run.keys, run.memory)
+    dropped = size if stack.attention_dropout > 0 else 0
+    return max(
+        forward, everything - gone + scores * (2 * max(size, _softmax(stack, run, formats)) - dropped) + residual
+    )
 
 
 def _norm_saved(stack: Stack, formats: Formats) -> int:
@@ -172,15 +190,20 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
 
 def _score_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per score of eager attention: softmax's result, its narrower or dropped version, dropout's mask."""
-    # A learned bias is fp32 under autocast, and so is its sum with the scores.
-    biased = formats.mixed and stack.position_bias
-    raised = stack.fp32_softmax or biased or (formats.mixed and run.on_gpu)
-    softmax = 4 if raised else formats.compute
+    biased, softmax = formats.mixed and stack.position_bias, _softmax(stack, run, formats)
     capped = formats.compute if stack.capped_scores else 0
     if stack.attention_dropout > 0:
         mask = formats.stream if biased and not run.on_gpu else mask_bytes(run, formats)
         return capped + softmax + formats.compute + mask
     return capped + softmax + (formats.compute if softmax != formats.compute else 0)
+
+
+def _softmax(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of an element of softmax's result."""
+    # A learned bias is fp32 under autocast, and so is its sum with the scores.
+    biased = formats.mixed and stack.position_bias
+    raised = stack.fp32_softmax or biased or (formats.mixed and run.on_gpu)
+    return 4 if raised else formats.compute
 
 
 def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:

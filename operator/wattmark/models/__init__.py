@@ -6,15 +6,17 @@ from wattmark.models.architecture import (
     Family,
     Head,
     Image,
+    Kind,
     Modality,
     Norm,
     Stack,
     Unsupported,
+    Weights,
 )
 from wattmark.models.config import architecture
 from wattmark.models.flops import Flops, flops
 from wattmark.models.heads import head_for
-from wattmark.models.parameters import ParameterCount, parameters
+from wattmark.models.parameters import ParameterCount, parameters, stored_weights
 from wattmark.models.registry import KnownModel, known_ids, lookup, similar
 
 __all__ = [
@@ -24,12 +26,14 @@ __all__ = [
     "Flops",
     "Head",
     "Image",
+    "Kind",
     "KnownModel",
     "Modality",
     "Norm",
     "ParameterCount",
     "Stack",
     "Unsupported",
+    "Weights",
     "architecture",
     "flops",
     "head_for",
@@ -37,4 +41,5 @@ __all__ = [
     "lookup",
     "parameters",
     "similar",
+    "stored_weights",
 ]

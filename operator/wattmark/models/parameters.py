@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattmark.models.architecture import Architecture, Head, Kind
+from wattmark.models.architecture import Architecture, Head, Kind, Weights
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,16 +28,21 @@ class ParameterCount:
     linear_outputs: int
 
 
+def stored_weights(architecture: Architecture, head: Head, *, pretrained: bool = False) -> tuple[Weights, ...]:
+    """The weights that have a storage of their own: a tied one has none. KeyError for a head that is not there."""
+    everything = (*architecture.body, *architecture.head_weights(head))
+    # A checkpoint that brings a projection of its own unties what a freshly built model shares.
+    untied = pretrained and architecture.tied and not architecture.checkpoint_tied
+    return tuple(weight for weight in everything if untied or not weight.tied)
+
+
 def parameters(architecture: Architecture, head: Head, *, pretrained: bool = False) -> ParameterCount:
     """Parameters of the model that transformers builds with this head.
 
     Equal, to the parameter, to the sum over the unique storages of the framework's own model; with `pretrained`, of
     the model that holds the published checkpoint. KeyError where this kind of model has no such head.
     """
-    everything = (*architecture.body, *architecture.head_weights(head))
-    # A checkpoint that brings a projection of its own unties what a freshly built model shares.
-    untied = pretrained and architecture.tied and not architecture.checkpoint_tied
-    stored = [weight for weight in everything if untied or not weight.tied]
+    stored = stored_weights(architecture, head, pretrained=pretrained)
     by_kind = dict.fromkeys(Kind, 0)
     for weight in stored:
         by_kind[weight.kind] += weight.elements * weight.count

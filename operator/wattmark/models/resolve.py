@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from wattmark.api.conditions import Reason
 from wattmark.api.order import Resolved, ResolvedInput
 from wattmark.api.workload import (
+    GradientCheckpointing,
     ImageInput,
     Input,
     Precision,
@@ -45,11 +46,20 @@ def resolve(
     )
     if isinstance(sample, Impossible):
         return sample
+    training = workload.training
+    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and architecture.convolutions:
+        return Impossible(
+            Reason.IMPOSSIBLE_TRAINING,
+            "training.gradientCheckpointing Full needs transformer layers; transformers cannot checkpoint a model of "
+            f"type {architecture.model_type}: remove it",
+        )
     return Resolved(
         workload_type=workload.type,
         batch_size_per_device=workload.shape.batch_size_per_device,
         input=sample,
-        optimizer=workload.training.optimizer if workload.training else None,
+        optimizer=training.optimizer if training else None,
+        gradient_accumulation_steps=training.gradient_accumulation_steps if training else None,
+        gradient_checkpointing=training.gradient_checkpointing if training else None,
         precision=precision,
         attention=runtime.attention,
     )

@@ -1,11 +1,13 @@
 """Training steps on one synthetic batch, through accelerate."""
 
+from collections.abc import Iterable
 from time import perf_counter
 from typing import Any
 
 import torch
 
-from wattmark.api.workload import Optimizer
+from wattmark.api.order import Resolved
+from wattmark.api.workload import GradientCheckpointing, Optimizer
 from wattmark.models import Family, Modality
 from wattmark_runner.data import class_labels, images, token_ids
 from wattmark_runner.device import Device
@@ -16,30 +18,37 @@ _LEARNING_RATE = 1e-5  # small: the weights must not run off to infinity, where 
 
 
 def training_step(loaded: Loaded, device: Device) -> Iteration:
-    """Forward, backward, optimizer step and clearing of the gradients, over a batch that lies on the device already.
+    """Forward and backward passes, optimizer step, clearing of the gradients; the batch lies on the device already.
 
     Precision and device are accelerate's business: autocast and gradient scaling for the mixed precisions. Dropout is
     as the configuration says. Input tokens count what the model reads, not the labels.
     """
-    accelerator = _accelerator(loaded.numerics.mixed, device)
-    model, optimizer = accelerator.prepare(loaded.model, _optimizer(loaded))
+    resolved = loaded.resolved
+    passes = resolved.gradient_accumulation_steps
+    assert passes is not None  # resolved for every training
+    if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
+        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+    accelerator = _accelerator(loaded.numerics.mixed, device, passes)
+    model, optimizer = accelerator.prepare(loaded.model, optimizer_of(resolved, loaded.model.parameters()))
     batch = _batch(loaded, device.torch_device)
 
     def run() -> Timing:
         device.synchronize()
         start = perf_counter()
-        loss = model(**batch).loss
-        accelerator.backward(loss)
-        optimizer.step()
-        optimizer.zero_grad()
+        for _ in range(passes):
+            with accelerator.accumulate(model):  # step and clearing do nothing before the last pass
+                loss = model(**batch).loss
+                accelerator.backward(loss)
+                optimizer.step()
+                optimizer.zero_grad()
         device.synchronize()
         return Timing(perf_counter() - start)
 
-    samples, tokens = loaded.resolved.batch_size_per_device, loaded.resolved.input.input_tokens
+    samples, tokens = passes * resolved.batch_size_per_device, resolved.input.input_tokens
     return Iteration(run, samples, input_tokens=None if tokens is None else samples * tokens)
 
 
-def _accelerator(mixed: str, device: Device) -> Any:
+def _accelerator(mixed: str, device: Device, passes: int) -> Any:
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
@@ -47,14 +56,24 @@ def _accelerator(mixed: str, device: Device) -> Any:
     AcceleratorState._reset_state(reset_partial_state=True)
     on_gpu = device.torch_device.type == "cuda"
     # What lies on its device is left there; a traced run's is none that accelerate knows
-    return Accelerator(mixed_precision=mixed, cpu=not on_gpu, device_placement=on_gpu)
+    return Accelerator(
+        mixed_precision=mixed, cpu=not on_gpu, device_placement=on_gpu, gradient_accumulation_steps=passes
+    )
 
 
-def _optimizer(loaded: Loaded) -> torch.optim.Optimizer:
-    parameters = loaded.model.parameters()
-    if loaded.resolved.optimizer is Optimizer.SGD:
-        return torch.optim.SGD(parameters, lr=_LEARNING_RATE)
-    return torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
+def optimizer_of(resolved: Resolved, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
+    """The resolved optimizer over the parameters."""
+    match resolved.optimizer:
+        case Optimizer.ADAMW_FUSED:
+            return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, fused=True)
+        case Optimizer.ADAFACTOR:
+            return torch.optim.Adafactor(parameters, lr=_LEARNING_RATE)
+        case Optimizer.SGD:
+            return torch.optim.SGD(parameters, lr=_LEARNING_RATE)
+        case Optimizer.SGD_MOMENTUM:
+            return torch.optim.SGD(parameters, lr=_LEARNING_RATE, momentum=0.9)
+        case Optimizer.ADAMW | None:
+            return torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
 
 
 def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
