@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wattmark import __version__
-from wattmark.cli import check, run
+from wattmark.cli import check, run, trace
 from wattmark.cli.manifest import InvalidManifest
 
 EXIT_CODES = """exit codes:
-  0  run: measured, figures are in the status.  check: the model fits at least one node type
+  0  run: measured, figures are in the status.  check: the model fits at least one node type.  trace: done
   1  run: the run failed, see the Failed condition.  check: it fits none
   2  the manifest or an argument cannot be used; the message names the field
   3  check: unknown; the message says what is missing
@@ -24,6 +24,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         if chosen.command == "run":
             return run.run(chosen.file, chosen.model_folder, chosen.output)
+        if chosen.command == "trace":
+            return trace.trace(chosen.file, chosen.model_folder, chosen.gpu, chosen.output)
         return check.check(chosen.file, chosen.nodes, chosen.pods, chosen.output)
     except InvalidManifest as invalid:
         print(f"wattmark: {invalid}", file=sys.stderr)
@@ -50,6 +52,10 @@ def _parser() -> argparse.ArgumentParser:
     checks.add_argument(
         "--pods", type=Path, help="pods, as `kubectl get pods -A -o yaml` prints them: for what is free now"
     )
-    for command in (runs, checks):
+    traces = commands.add_parser("trace", help="trace a ModelCheck's model without a GPU and print what it needs")
+    traces.add_argument("-f", "--file", type=Path, required=True, help="manifest of the ModelCheck")
+    traces.add_argument("--model-folder", type=Path, help="local folder with config.json, in place of the source")
+    traces.add_argument("--gpu", help="product, for example NVIDIA-L4: the only one in the manifest, if it names one")
+    for command in (runs, checks, traces):
         command.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the status")
     return parser
