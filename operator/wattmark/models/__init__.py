@@ -2,6 +2,7 @@
 
 from wattmark.models.architecture import (
     Architecture,
+    Audio,
     Convolution,
     Family,
     Head,
@@ -21,6 +22,7 @@ from wattmark.models.registry import KnownModel, known_ids, lookup, similar
 
 __all__ = [
     "Architecture",
+    "Audio",
     "Convolution",
     "Family",
     "Flops",

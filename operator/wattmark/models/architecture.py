@@ -19,6 +19,7 @@ class Modality(StrEnum):
 
     TEXT = "Text"
     IMAGE = "Image"
+    AUDIO = "Audio"
 
 
 class Head(StrEnum):
@@ -29,6 +30,8 @@ class Head(StrEnum):
     CAUSAL_LM = "AutoModelForCausalLM"
     SEQ2SEQ_LM = "AutoModelForSeq2SeqLM"
     IMAGE_CLASSIFICATION = "AutoModelForImageClassification"
+    SPEECH_SEQ2SEQ = "AutoModelForSpeechSeq2Seq"
+    AUDIO_CLASSIFICATION = "AutoModelForAudioClassification"
 
 
 class Kind(StrEnum):
@@ -166,6 +169,18 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Audio:
+    """What a speech model hears, at 16,000 samples a second: the waveform itself, or log-mel frames, 100 a second.
+
+    `mel_bins` are the values of a frame and `frames` how many the model takes, no more and no fewer; both are None for
+    a model that hears the waveform, of any length.
+    """
+
+    mel_bins: int | None
+    frames: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Convolution:
     """One convolution with `same` padding; its output side is the image's side divided by `downscale`, rounded up.
 
@@ -209,6 +224,7 @@ class Architecture:
     tied: bool = False
     checkpoint_tied: bool = False
     image: Image | None = None
+    audio: Audio | None = None
     convolutions: tuple[Convolution, ...] = ()
     labels: int | None = None
     projected_embeddings: bool = False

@@ -17,6 +17,8 @@ from wattmark.models.families import (
     resnet,
     t5,
     vit,
+    wav2vec2,
+    whisper,
 )
 from wattmark.models.fields import Fields, OddFieldError
 
@@ -44,6 +46,8 @@ READERS: Mapping[str, Callable[[Fields], Architecture]] = {
     "roberta": bert.bert,
     "t5": t5.t5,
     "vit": vit.vit,
+    "wav2vec2": wav2vec2.wav2vec2,
+    "whisper": whisper.whisper,
     "xlm-roberta": bert.bert,
 }
 
@@ -57,7 +61,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture | Unsupported:
     if reader is None:
         if kind is None:
             return Unsupported("model_type", "is missing")
-        return Unsupported("model_type", f"{kind!r:.60} is not covered by the closed form ({', '.join(READERS)} are)")
+        return Unsupported("model_type", f"{kind!r:.60} is not covered ({', '.join(READERS)} are)")
     try:
         fields = Fields(config)
         fields.must_not("quantization_config", {})
