@@ -7,6 +7,7 @@ import torch
 from wattmark_runner.models import Loaded
 
 _SEED = 0
+_SAMPLES_PER_SECOND = 16_000  # what every speech model of transformers was trained at
 
 
 def token_ids(loaded: Loaded, tokens: int, device: torch.device) -> torch.Tensor:
@@ -25,6 +26,16 @@ def images(loaded: Loaded, device: torch.device) -> torch.Tensor:
     size, image = loaded.resolved.input, loaded.architecture.image
     assert image is not None and size.height_pixels and size.width_pixels  # resolved for every model that sees images
     shape = (loaded.resolved.batch_size_per_device, image.channels, size.height_pixels, size.width_pixels)
+    return torch.randn(shape, generator=_generator()).to(device, loaded.numerics.weights)
+
+
+def sound(loaded: Loaded, device: torch.device) -> torch.Tensor:
+    """Random sound in the dtype of the weights: log-mel frames, [batch, bins, frames], or samples, [batch, samples]."""
+    audio, seconds = loaded.architecture.audio, loaded.resolved.input.audio_seconds
+    assert audio is not None and seconds  # resolved for every model that hears audio
+    batch = loaded.resolved.batch_size_per_device
+    bins, frames = audio.mel_bins, audio.frames
+    shape = (batch, bins, frames) if bins and frames else (batch, seconds * _SAMPLES_PER_SECOND)
     return torch.randn(shape, generator=_generator()).to(device, loaded.numerics.weights)
 
 

@@ -90,6 +90,17 @@ INLINE: list[Any] = [
         id="projections of positions apart",
     ),
     pytest.param(
+        {
+            "model_type": "wav2vec2",
+            "feat_extract_norm": "layer",
+            "conv_bias": True,
+            "mask_time_prob": 0.0,
+            "num_conv_pos_embedding_groups": 8,
+        },
+        Head.AUDIO_CLASSIFICATION,
+        id="a waveform without a mask",
+    ),
+    pytest.param(
         {"model_type": "efficientnet", "width_coefficient": 0.7, "depth_coefficient": 1.3, "hidden_dim": 896},
         Head.BASE,
         id="a narrow deep network",

@@ -53,6 +53,16 @@ CONFIGS: dict[str, dict[str, object]] = {
         "model_type": "t5", "d_model": 32, "d_kv": 8, "d_ff": 48, "num_layers": 2, "num_heads": 4, "vocab_size": 97,
         "decoder_start_token_id": 0, "pad_token_id": 0,
     },
+    "whisper": {
+        "model_type": "whisper", "d_model": 32, "encoder_layers": 2, "decoder_layers": 2, "encoder_attention_heads": 4,
+        "decoder_attention_heads": 4, "encoder_ffn_dim": 48, "decoder_ffn_dim": 48, "num_mel_bins": 8,
+        "max_source_positions": 50, "max_target_positions": 16, "vocab_size": 97, "decoder_start_token_id": 1,
+        "pad_token_id": 0, "bos_token_id": 1, "eos_token_id": 2, "begin_suppress_tokens": None,
+    },
+    "wav2vec2": {
+        "model_type": "wav2vec2", **_LAYERS, "conv_dim": [8] * 7, "num_conv_pos_embeddings": 16,
+        "num_conv_pos_embedding_groups": 4, "classifier_proj_size": 8,
+    },
     "vit": {"model_type": "vit", **_LAYERS, "image_size": 32, "patch_size": 8},
     "resnet": {
         "model_type": "resnet", "embedding_size": 8, "hidden_sizes": [8, 16, 16, 16], "depths": [1, 1, 1, 1],
@@ -63,13 +73,16 @@ CONFIGS: dict[str, dict[str, object]] = {
         "hidden_dim": 640,
     },
 }  # fmt: skip
+AUDIO_MODELS = ("whisper", "wav2vec2")
 IMAGE_MODELS = ("vit", "resnet", "efficientnet")
 CONVOLUTIONAL = ("resnet", "efficientnet")
-ENCODERS = ("bert", "albert", "deberta", "deberta-v2")
+ENCODERS = ("bert", "albert", "deberta", "deberta-v2", "wav2vec2")
 GENERATING = tuple(kind for kind in CONFIGS if kind not in (*ENCODERS, *IMAGE_MODELS))
+FORWARD = tuple(kind for kind in CONFIGS if kind != "whisper")  # which hears, then writes at once: it has no prefill
 WITHOUT_FUSED_ATTENTION = ("gpt_neo", "gptj", "codegen", "gemma2", "deberta", "deberta-v2")
 HEADS = {
     **dict.fromkeys(ENCODERS, transformers.AutoModel),
+    "whisper": transformers.AutoModelForSpeechSeq2Seq,
     "t5": transformers.AutoModelForSeq2SeqLM,
     "vit": transformers.AutoModelForImageClassification,
     **dict.fromkeys(CONVOLUTIONAL, transformers.AutoModelForImageClassification),
@@ -81,7 +94,9 @@ def order(
 ) -> RunOrder:
     text = {"inputTokens": INPUT_TOKENS} | ({} if workload == "training" else {"outputTokens": output_tokens})
     image = {"heightPixels": 32, "widthPixels": 32}
-    sample = {"image": image} if kind in IMAGE_MODELS else {"text": text}
+    sample: dict[str, object] = {"image": image} if kind in IMAGE_MODELS else {"text": text}
+    if kind in AUDIO_MODELS:
+        sample = {"audio": {"seconds": 1}} | ({"text": {"outputTokens": OUTPUT_TOKENS}} if kind == "whisper" else {})
     body = {
         "runUid": "run",
         "modelId": f"tiny-{kind}",
@@ -122,14 +137,14 @@ def check_the_reckoning(report: Report) -> None:
     assert reasons["energy.gpuJoules"] == reasons["memory.devicePeakBytes"] == "NoGpu"
 
 
-@pytest.mark.parametrize("kind", CONFIGS)
+@pytest.mark.parametrize("kind", FORWARD)
 def test_a_forward_pass_gives_figures_that_agree_with_each_other(kind: str) -> None:
     report = measured(order(kind, "inference"))
     check_the_reckoning(report)
     figures, environment = report.results, report.environment
     assert figures is not None and environment is not None
     per_second = figures.throughput
-    if kind in IMAGE_MODELS:
+    if kind in (*IMAGE_MODELS, *AUDIO_MODELS):
         assert per_second.input_tokens_per_second is None
     else:
         tokens = per_second.input_tokens_per_second

@@ -107,6 +107,7 @@ TAKEN = [
         source={"type": "Hub", "hub": {"revision": COMMIT, "tokenSecretRef": {"name": "hub", "key": "token"}}},
     ),
     inferring("a prefill alone", input={"text": {"inputTokens": 2048, "outputTokens": 0}}),
+    inferring("a sound", batchSizePerDevice=1, input={"audio": {"seconds": 30}, "text": {"outputTokens": 64}}),
     inferring("an image", batchSizePerDevice=1, input={"image": {"heightPixels": 224, "widthPixels": 224}}),
     tolerating("a taint by its key", operator="Exists"),
     tolerating("a taint by key and value", value="ml", effect="NoSchedule"),
@@ -306,6 +307,11 @@ SCHEMA = [
         "an image without height",
         body("workload.inference.input.image.heightPixels", "should be greater than or equal to 1"),
         input={"image": {"heightPixels": 0}},
+    ),
+    inferring(
+        "a sound without length",
+        body("workload.inference.input.audio.seconds", "should be greater than or equal to 1"),
+        input={"audio": {"seconds": 0}},
     ),
     refused(
         "another optimizer",

@@ -67,6 +67,10 @@ def known(name: str) -> Architecture:
             {"model_type": "deberta", "pos_att_type": "c2x"}, "pos_att_type", "are known", id="an odd kind of attention"
         ),
         pytest.param(
+            {"model_type": "wav2vec2", "conv_dim": [8, 8]}, "conv_dim", "differs in length", id="uneven convolutions"
+        ),
+        pytest.param({"model_type": "wav2vec2", "add_adapter": True}, "add_adapter", "not covered", id="an adapter"),
+        pytest.param(
             {"model_type": "qwen3_moe", "mlp_only_layers": [1]}, "mlp_only_layers", "not covered", id="a mixed stack"
         ),
     ],
@@ -89,6 +93,8 @@ EXAMPLES = (
     "deberta-base",
     "deberta-v2",
     "efficientnet-b1",
+    "whisper-tiny",
+    "wav2vec2",
     "gpt-neo",
     "gptj",
     "codegen-350m",
@@ -128,6 +134,11 @@ PUBLISHED = {
     "deberta-v3-base": 183_831_552,
     "deberta-v3-large": 434_012_160,
     "efficientnet-b0": 5_288_548,
+    "whisper-tiny": 37_760_640,
+    "whisper-large-v3": 1_543_490_560,
+    "whisper-turbo": 808_878_080,
+    "wav2vec2": 94_371_712,
+    "xls-r-300m": 315_438_720,
     "efficientnet-b7": 66_347_960,
     "distilbert": 66_362_880,
     "roberta-base": 124_645_632,

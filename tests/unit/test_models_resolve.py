@@ -47,6 +47,23 @@ def test_token_defaults(model: str, workload: WorkloadSpec, tokens: tuple[int, i
 
 
 @pytest.mark.parametrize(
+    ("model", "workload", "sound"),
+    [
+        pytest.param("whisper-tiny", ask("inference"), (30, 128), id="Whisper hears 30 s and writes 128 tokens"),
+        pytest.param("whisper-tiny", ask("training"), (30, 128), id="Whisper is trained on targets of 128 tokens"),
+        pytest.param("wav2vec2", ask("training"), (10, None), id="a waveform of 10 s"),
+        pytest.param(
+            "wav2vec2", ask("inference", input={"audio": {"seconds": 3}}), (3, None), id="a waveform as asked"
+        ),
+    ],
+)
+def test_sound_defaults(model: str, workload: WorkloadSpec, sound: tuple[int, int | None]) -> None:
+    resolved = resolve(arch(model), workload, RuntimeSpec(), gpus=1)
+    assert not isinstance(resolved, Impossible)
+    assert (resolved.input.audio_seconds, resolved.input.output_tokens) == sound
+
+
+@pytest.mark.parametrize(
     ("kind", "gpus", "precision"),
     [("inference", 1, "bf16"), ("training", 1, "bf16-mixed"), ("inference", 0, "fp32"), ("training", 0, "fp32")],
 )
@@ -112,6 +129,78 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             Reason.IMPOSSIBLE_INPUT,
             "reads text",
             id="an image for a text model",
+        ),
+        pytest.param(
+            "gemma-2-2b",
+            ask("inference"),
+            {"attention": "SDPA"},
+            1,
+            Reason.IMPOSSIBLE_ATTENTION,
+            "use Auto or Eager",
+            id="fused attention of a class that has none",
+        ),
+        pytest.param(
+            "whisper-tiny",
+            ask("inference", input={"audio": {"seconds": 10}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "hears 30 s",
+            id="another length than the model takes",
+        ),
+        pytest.param(
+            "whisper-tiny",
+            ask("inference", input={"text": {"outputTokens": 449}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "writes 1 to 448 tokens",
+            id="more than the model writes",
+        ),
+        pytest.param(
+            "whisper-tiny",
+            ask("inference", input={"text": {"inputTokens": 5}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "hears audio",
+            id="text for a model that hears",
+        ),
+        pytest.param(
+            "wav2vec2",
+            ask("inference", input={"text": {"outputTokens": 5}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "does not generate",
+            id="output of a model that only hears",
+        ),
+        pytest.param(
+            "resnet-18",
+            ask("inference", input={"audio": {}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "sees images",
+            id="a sound for a vision model",
+        ),
+        pytest.param(
+            "gpt2",
+            ask("inference", input={"audio": {}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "reads text",
+            id="a sound for a text model",
+        ),
+        pytest.param(
+            "efficientnet-b0",
+            ask("training", gradientCheckpointing="Full"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_TRAINING,
+            "needs transformer layers",
+            id="checkpointing without layers to checkpoint",
         ),
         pytest.param(
             "resnet-18",

@@ -45,6 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     UNSUPPORTED_MODEL = "UnsupportedModel"
     HUB_UNREACHABLE = "HubUnreachable"
+    IMPOSSIBLE_ATTENTION = "ImpossibleAttention"
     IMPOSSIBLE_PRECISION = "ImpossiblePrecision"
     IMPOSSIBLE_INPUT = "ImpossibleInput"
     IMPOSSIBLE_TRAINING = "ImpossibleTraining"

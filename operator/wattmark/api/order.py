@@ -30,6 +30,7 @@ class ResolvedInput(Model):
     output_tokens: Annotated[int, Field(ge=0)] | None = Field(None, description="Tokens generated per sample.")
     height_pixels: Annotated[int, Field(ge=1)] | None = Field(None, description="Image height in pixels.")
     width_pixels: Annotated[int, Field(ge=1)] | None = Field(None, description="Image width in pixels.")
+    audio_seconds: Annotated[int, Field(ge=1)] | None = Field(None, description="Length of the sound in seconds.")
 
 
 class ResolvedMeasure(Model):

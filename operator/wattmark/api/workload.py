@@ -187,7 +187,7 @@ class TextInput(Model):
         None,
         description="Tokens generated per sample, exactly (no early end). 0: only the forward pass over the input "
         "(prefill). Default: 128 for models that generate (less if the maximum length demands it), 0 for others and "
-        "in training.",
+        "in training. Of a model that hears audio and generates, in training: tokens of the target; it has no prefill.",
     )
 
 
@@ -202,11 +202,22 @@ class ImageInput(Model):
     )
 
 
+class AudioInput(Model):
+    """A synthetic sound per sample, at 16,000 samples a second."""
+
+    seconds: Annotated[int, Field(ge=1, le=3600)] | None = Field(
+        None,
+        description="Length of the sound. Default: the one length that the model takes (Whisper: 30, to which shorter "
+        "sounds are padded), else 10.",
+    )
+
+
 class Input(Model):
     """What one sample consists of. No union: a model may take text and image."""
 
     text: TextInput | None = Field(None, description="Token counts, for models that read text.")
     image: ImageInput | None = Field(None, description="Pixel counts, for models that see images.")
+    audio: AudioInput | None = Field(None, description="Length of the sound, for models that hear audio.")
 
 
 BATCH = Annotated[int, Field(ge=1, le=65536)]

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from wattmark.api.conditions import Reason
 from wattmark.api.order import Resolved, ResolvedInput
 from wattmark.api.workload import (
+    Attention,
+    AudioInput,
     GradientCheckpointing,
     ImageInput,
     Input,
@@ -19,6 +21,8 @@ from wattmark.models.architecture import Architecture, Family, Modality
 DEFAULT_INPUT_TOKENS = 512
 DEFAULT_OUTPUT_TOKENS = 128
 DEFAULT_PIXELS = 224
+DEFAULT_AUDIO_SECONDS = 10
+FRAMES_PER_SECOND = 100
 _GENERATES = (Family.DECODER, Family.ENCODER_DECODER)
 _MIXED = (Precision.BF16_MIXED, Precision.FP16_MIXED)
 
@@ -38,16 +42,18 @@ def resolve(
     precision = _precision(workload.type, runtime.precision, gpus)
     if isinstance(precision, Impossible):
         return precision
-    asked = workload.shape.input or Input()
-    sample = (
-        _text(architecture, workload.type, asked)
-        if architecture.modality is Modality.TEXT
-        else _image(architecture, asked)
-    )
+    sample = _sample(architecture, workload.type, workload.shape.input or Input())
     if isinstance(sample, Impossible):
         return sample
+    stacks = [stack for stack in (architecture.encoder, architecture.decoder) if stack]
+    if runtime.attention is Attention.SDPA and any(stack.unfused_attention for stack in stacks):
+        return Impossible(
+            Reason.IMPOSSIBLE_ATTENTION,
+            f"runtime.attention SDPA: transformers has none for a model of type {architecture.model_type}; use Auto or "
+            "Eager",
+        )
     training = workload.training
-    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and architecture.convolutions:
+    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and not stacks:
         return Impossible(
             Reason.IMPOSSIBLE_TRAINING,
             "training.gradientCheckpointing Full needs transformer layers; transformers cannot checkpoint a model of "
@@ -88,9 +94,19 @@ def _precision(workload: WorkloadType, asked: Precision | None, gpus: int) -> Pr
     return asked
 
 
+def _sample(architecture: Architecture, workload: WorkloadType, asked: Input) -> ResolvedInput | Impossible:
+    match architecture.modality:
+        case Modality.TEXT:
+            return _text(architecture, workload, asked)
+        case Modality.IMAGE:
+            return _image(architecture, asked)
+        case Modality.AUDIO:
+            return _audio(architecture, asked)
+
+
 def _text(architecture: Architecture, workload: WorkloadType, asked: Input) -> ResolvedInput | Impossible:
-    if asked.image is not None:
-        return _wrong("image", architecture, "reads text; give input.text")
+    if asked.image is not None or asked.audio is not None:
+        return _wrong("image" if asked.image else "audio", architecture, "reads text; give input.text")
     text = asked.text or TextInput()
     generates = architecture.family in _GENERATES and workload is WorkloadType.INFERENCE
     if text.output_tokens and not generates:
@@ -119,8 +135,8 @@ def _text(architecture: Architecture, workload: WorkloadType, asked: Input) -> R
 
 
 def _image(architecture: Architecture, asked: Input) -> ResolvedInput | Impossible:
-    if asked.text is not None:
-        return _wrong("text", architecture, "sees images; give input.image")
+    if asked.text is not None or asked.audio is not None:
+        return _wrong("text" if asked.text else "audio", architecture, "sees images; give input.image")
     image, own = asked.image or ImageInput(), architecture.image
     height = image.height_pixels or (own.height_pixels if own else DEFAULT_PIXELS)
     width = image.width_pixels or (own.width_pixels if own else DEFAULT_PIXELS)
@@ -129,6 +145,26 @@ def _image(architecture: Architecture, asked: Input) -> ResolvedInput | Impossib
             "image", architecture, f"sees {own.height_pixels} x {own.width_pixels} pixels, not {height} x {width}"
         )
     return ResolvedInput(height_pixels=height, width_pixels=width)
+
+
+def _audio(architecture: Architecture, asked: Input) -> ResolvedInput | Impossible:
+    text, generates = asked.text or TextInput(), architecture.family in _GENERATES
+    if asked.image is not None or text.input_tokens is not None:
+        return _wrong("image" if asked.image else "text.inputTokens", architecture, "hears audio; give input.audio")
+    if text.output_tokens is not None and not generates:
+        return _wrong("text.outputTokens", architecture, "cannot have it: it does not generate; remove it")
+    frames = architecture.audio.frames if architecture.audio else None
+    own = max(1, frames // FRAMES_PER_SECOND) if frames else None
+    seconds = (asked.audio or AudioInput()).seconds or own or DEFAULT_AUDIO_SECONDS
+    if own is not None and seconds != own:
+        return _wrong("audio", architecture, f"hears {own} s, to which a shorter sound is padded, not {seconds} s")
+    if not generates:
+        return ResolvedInput(audio_seconds=seconds)
+    limit = architecture.max_positions or DEFAULT_OUTPUT_TOKENS
+    output_tokens = min(DEFAULT_OUTPUT_TOKENS, limit) if text.output_tokens is None else text.output_tokens
+    if not 1 <= output_tokens <= limit:
+        return _wrong("text.outputTokens", architecture, f"writes 1 to {limit} tokens, not {output_tokens}")
+    return ResolvedInput(audio_seconds=seconds, output_tokens=output_tokens)
 
 
 def _wrong(field: str, architecture: Architecture, why: str) -> Impossible:

@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from wattmark.models import Family, Modality
-from wattmark_runner.data import images, token_ids
+from wattmark_runner.data import images, sound, token_ids
 from wattmark_runner.device import Device
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
@@ -41,6 +41,8 @@ def last_position_only(model: Any) -> dict[str, int]:
 def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
     if loaded.architecture.modality is Modality.IMAGE:
         return {"pixel_values": images(loaded, device)}
+    if loaded.architecture.modality is Modality.AUDIO:
+        return {"input_values": sound(loaded, device)}
     assert loaded.resolved.input.input_tokens is not None  # resolved for every model that reads text
     batch: dict[str, Any] = {"input_ids": token_ids(loaded, loaded.resolved.input.input_tokens, device)}
     if loaded.architecture.family is Family.DECODER:

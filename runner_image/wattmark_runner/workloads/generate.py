@@ -6,8 +6,8 @@ from typing import Any
 
 import torch
 
-from wattmark.models import Family
-from wattmark_runner.data import start_token, token_ids
+from wattmark.models import Family, Modality
+from wattmark_runner.data import sound, start_token, token_ids
 from wattmark_runner.device import Device
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
@@ -25,9 +25,9 @@ def generation(loaded: Loaded, device: Device) -> Iteration:
     clock. No sample ends early, whatever token it draws. The mean gap is None for a single token.
     """
     sizes, rows = loaded.resolved.input, loaded.resolved.batch_size_per_device
-    assert sizes.input_tokens and sizes.output_tokens  # the caller asked for a generation
+    assert sizes.output_tokens  # the caller asked for a generation
     tokens = sizes.output_tokens
-    prompt = token_ids(loaded, sizes.input_tokens, device.torch_device)
+    prompt = _prompt(loaded, device.torch_device)
     begin = _encoder_decoder if loaded.architecture.family is Family.ENCODER_DECODER else _decoder
     model = loaded.model
 
@@ -46,7 +46,17 @@ def generation(loaded: Loaded, device: Device) -> Iteration:
         end = perf_counter()
         return Timing(end - start, first - start, (end - first) / (tokens - 1) if tokens > 1 else None)
 
-    return Iteration(run, rows, input_tokens=rows * sizes.input_tokens, output_tokens=rows * tokens)
+    given = None if sizes.input_tokens is None else rows * sizes.input_tokens
+    return Iteration(run, rows, input_tokens=given, output_tokens=rows * tokens)
+
+
+def _prompt(loaded: Loaded, device: torch.device) -> torch.Tensor:
+    """What the model reads or hears before it writes."""
+    if loaded.architecture.modality is Modality.AUDIO:
+        return sound(loaded, device)
+    tokens = loaded.resolved.input.input_tokens
+    assert tokens is not None  # resolved for every model that reads text
+    return token_ids(loaded, tokens, device)
 
 
 def _greedy(output: Any) -> torch.Tensor:
@@ -65,7 +75,7 @@ def _decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
 
 
 def _encoder_decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
-    encoded = model.get_encoder()(input_ids=prompt)
+    encoded = model.get_encoder()(prompt)
 
     def step(token: torch.Tensor, cache: Any) -> Any:
         return model(encoder_outputs=encoded, decoder_input_ids=token, past_key_values=cache, use_cache=True)

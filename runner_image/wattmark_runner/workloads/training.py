@@ -9,7 +9,7 @@ import torch
 from wattmark.api.order import Resolved
 from wattmark.api.workload import GradientCheckpointing, Optimizer
 from wattmark.models import Family, Modality
-from wattmark_runner.data import class_labels, images, token_ids
+from wattmark_runner.data import class_labels, images, sound, token_ids
 from wattmark_runner.device import Device
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
@@ -79,6 +79,8 @@ def optimizer_of(resolved: Resolved, parameters: Iterable[torch.nn.Parameter]) -
 def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
     if loaded.architecture.modality is Modality.IMAGE:
         return {"pixel_values": images(loaded, device), "labels": class_labels(loaded, device)}
+    if loaded.architecture.modality is Modality.AUDIO:
+        return _speech(loaded, device)
     tokens = loaded.resolved.input.input_tokens
     assert tokens is not None  # resolved for every model that reads text
     ids = token_ids(loaded, tokens, device)
@@ -88,3 +90,11 @@ def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
     # given to its decoder as it is: shifting it takes a start token, which not every configuration names.
     batch = {"input_ids": ids, "labels": ids, "use_cache": False}
     return batch if loaded.architecture.family is Family.DECODER else batch | {"decoder_input_ids": ids}
+
+
+def _speech(loaded: Loaded, device: torch.device) -> dict[str, Any]:
+    tokens = loaded.resolved.input.output_tokens
+    if tokens is None:
+        return {"input_values": sound(loaded, device), "labels": class_labels(loaded, device)}
+    ids = token_ids(loaded, tokens, device)
+    return {"input_features": sound(loaded, device), "labels": ids, "decoder_input_ids": ids, "use_cache": False}
