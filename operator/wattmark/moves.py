@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache
 from typing import Any
@@ -10,7 +10,14 @@ from typing import Any
 from wattmark import models
 from wattmark.api.fallback import Change
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Attention, Optimizer, Precision, SourceType, WorkloadType
+from wattmark.api.workload import (
+    Attention,
+    GradientCheckpointing,
+    Optimizer,
+    Precision,
+    SourceType,
+    WorkloadType,
+)
 from wattmark.checks import Ground
 from wattmark.demand import Demand
 from wattmark.estimate import Gpu
@@ -19,15 +26,19 @@ from wattmark.models import Architecture
 from wattmark.most import Axis, most_that_fit
 
 Patch = Mapping[str, Any]
+MOST_STEPS = 1024  # the bound of gradientAccumulationSteps
 
 
 @dataclass(frozen=True, slots=True)
 class Proposal:
-    """A change. `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes."""
+    """Changes, with what each is and costs in words.
+
+    `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes.
+    """
 
     changes: tuple[Change, ...]
+    words: tuple[str, ...]
     patch: Patch
-    message: str
     changes_result: bool
     model: tuple[Architecture, str] | None = None
 
@@ -39,7 +50,41 @@ def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
     """Never hold attention scores as a whole."""
     if wanted.resolved.attention is Attention.EAGER and (wanted.architecture.encoder or wanted.architecture.decoder):
         said = "fused attention (SDPA) instead of eager: scores are not kept; as fast or faster"
-        yield Proposal((Change.ATTENTION,), {"runtime": {"attention": "Auto"}}, said, changes_result=False)
+        yield Proposal((Change.ATTENTION,), (said,), {"runtime": {"attention": "Auto"}}, changes_result=False)
+
+
+def fused_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """The optimizer without temporaries as large as the parameters."""
+    if wanted.resolved.optimizer is Optimizer.ADAMW and wanted.spec.resources.gpus_per_node:
+        said = "fused AdamW: the same update without temporaries; as fast or faster"
+        patch = _of_workload(wanted.resolved, {"optimizer": "AdamWFused"})
+        yield Proposal((Change.FUSED_OPTIMIZER,), (said,), patch, changes_result=False)
+
+
+def checkpointing(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """Keep each layer's input alone, and compute the rest again."""
+    if wanted.resolved.gradient_checkpointing is GradientCheckpointing.NONE and not wanted.architecture.convolutions:
+        said = "gradient checkpointing: each layer is computed again in the backward pass, about a third more work"
+        patch = _of_workload(wanted.resolved, {"gradientCheckpointing": "Full"})
+        yield Proposal((Change.GRADIENT_CHECKPOINTING,), (said,), patch, changes_result=False)
+
+
+def accumulation(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """The same samples of a step in several passes, the fewest that fit the roomiest node type."""
+    batch, steps = wanted.resolved.batch_size_per_device, wanted.resolved.gradient_accumulation_steps
+    if steps is None:
+        return
+    accumulating = wanted.resolved.model_copy(update={"gradient_accumulation_steps": max(2, steps)})
+    most = max(1, _most(replace(wanted, resolved=accumulating), Axis.BATCH, grounds) or 0)
+    parts = range(2, min(batch, MOST_STEPS // steps) + 1)
+    divided = next((n for n in parts if batch % n == 0 and batch // n <= most), None)
+    if divided is None:
+        return
+    batch_norm = "; batch norm sees fewer samples at a time" if wanted.architecture.convolutions else ""
+    said = f"{divided * steps} passes of {batch // divided} samples instead of {steps} of {batch}: slower{batch_norm}"
+    sizes = {"batchSizePerDevice": batch // divided, "gradientAccumulationSteps": divided * steps}
+    patch = _of_workload(wanted.resolved, sizes)
+    yield Proposal((Change.GRADIENT_ACCUMULATION,), (said,), patch, changes_result=bool(batch_norm))
 
 
 def another_gpu(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -52,7 +97,9 @@ def another_gpu(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposa
         freed = {"products": None} if gpu is not None and gpu.products is not None else {}
         if differs or freed:
             said = f"any GPU that offers {name}, instead of those asked for; speed and energy are of another GPU"
-            yield Proposal((Change.NODE_TYPE,), {"resources": {"gpu": {**differs, **freed}}}, said, changes_result=True)
+            yield Proposal(
+                (Change.NODE_TYPE,), (said,), {"resources": {"gpu": {**differs, **freed}}}, changes_result=True
+            )
 
 
 def smaller_batch(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -62,7 +109,7 @@ def smaller_batch(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
     if new < old:
         said = f"batch of {new} instead of {old}, the largest that fits: fewer samples at a time, so less throughput"
         patch = _of_workload(wanted.resolved, {"batchSizePerDevice": new})
-        yield Proposal((Change.BATCH_SIZE,), patch, said, changes_result=True)
+        yield Proposal((Change.BATCH_SIZE,), (said,), patch, changes_result=True)
 
 
 # In order of preference; bf16 has fp32's range, fp16 runs on older GPUs.
@@ -93,14 +140,27 @@ def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[P
     old = wanted.resolved.precision
     for new in _NARROWER[wanted.resolved.workload_type].get(old, ()):
         said = f"{new.value} instead of {old.value}: {_PRECISION_COSTS[new]}"
-        yield Proposal((Change.PRECISION,), {"runtime": {"precision": new.value}}, said, changes_result=True)
+        yield Proposal((Change.PRECISION,), (said,), {"runtime": {"precision": new.value}}, changes_result=True)
+
+
+_LIGHT = ((Optimizer.ADAFACTOR, "a state per row and column of a matrix"), (Optimizer.SGD, "no states"))
+_LIGHTER = {
+    Optimizer.ADAMW: _LIGHT,
+    Optimizer.ADAMW_FUSED: _LIGHT,
+    Optimizer.SGD_MOMENTUM: _LIGHT,
+    Optimizer.ADAFACTOR: _LIGHT[1:],
+}
 
 
 def lighter_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """An optimizer with fewer states."""
-    if wanted.resolved.optimizer is Optimizer.ADAMW:
-        said = "SGD instead of AdamW: no states; converges otherwise, and needs another learning rate"
-        yield Proposal((Change.OPTIMIZER,), _of_workload(wanted.resolved, {"optimizer": "SGD"}), said, True)
+    old = wanted.resolved.optimizer
+    if old is None:
+        return
+    for new, states in _LIGHTER.get(old, ()):
+        said = f"{new.value} instead of {old.value}: {states}; converges otherwise, and wants another learning rate"
+        patch = _of_workload(wanted.resolved, {"optimizer": new.value})
+        yield Proposal((Change.OPTIMIZER,), (said,), patch, changes_result=True)
 
 
 def shorter_input(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -112,7 +172,9 @@ def shorter_input(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
     generated = wanted.resolved.input.output_tokens
     text = {"inputTokens": new, **({"outputTokens": generated} if generated else {})}
     said = f"{new} input tokens instead of {old}, the most that fit: what lies beyond is not read"
-    yield Proposal((Change.INPUT_LENGTH,), _of_workload(wanted.resolved, {"input": {"text": text}}), said, True)
+    yield Proposal(
+        (Change.INPUT_LENGTH,), (said,), _of_workload(wanted.resolved, {"input": {"text": text}}), changes_result=True
+    )
 
 
 def smaller_sibling(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -128,12 +190,15 @@ def smaller_sibling(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
     for one in smaller:
         said = f"{one.id} instead of {own.id}: {one.parameters / me.parameters:.0%} of its parameters; another model"
         model = (one.architecture, one.config)
-        yield Proposal((Change.MODEL,), {"model": {"id": one.id}}, said, changes_result=True, model=model)
+        yield Proposal((Change.MODEL,), (said,), {"model": {"id": one.id}}, changes_result=True, model=model)
 
 
 # From what leaves most as it is to what leaves least.
 MOVES: tuple[Move, ...] = (
     fused_attention,
+    fused_optimizer,
+    checkpointing,
+    accumulation,
     another_gpu,
     smaller_batch,
     another_precision,
@@ -141,8 +206,11 @@ MOVES: tuple[Move, ...] = (
     shorter_input,
     smaller_sibling,
 )
-# Those that change no result and need no search: they are offered together as well.
-PRESERVING: tuple[Move, ...] = (fused_attention,)
+# Those that change no result and need no search: they are offered together as well. The last costs time.
+FREE: tuple[Move, ...] = (fused_attention, fused_optimizer)
+PRESERVING: tuple[Move, ...] = (*FREE, checkpointing)
+# Those whose amount is sought: what is changed beside them leaves more of it.
+SOUGHT: tuple[Move, ...] = (accumulation, smaller_batch, shorter_input)
 # Tried together where too little helps alone.
 PAIRS: tuple[tuple[Move, Move], ...] = (
     (another_precision, smaller_batch),

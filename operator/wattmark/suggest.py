@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain
 from typing import Any, TypeVar
@@ -17,13 +17,12 @@ from wattmark.demand import Demand, demand
 from wattmark.estimate import Unknown
 from wattmark.fit import gpu_of, judgements
 from wattmark.models.resolve import Impossible
-from wattmark.moves import MOVES, PAIRS, PRESERVING, Patch, Proposal
+from wattmark.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, Patch, Proposal
 
 ENOUGH = 3  # with so many changes that help alone, no two are put together
-MOST_PATCH, MOST_MESSAGE = 512, 256  # the bounds of the API's fields
+MOST_PATCH, MOST_MESSAGE = 512, 512  # the bounds of the API's fields
 _SEVERITY = list(Change)
-_HARMLESS = frozenset((Change.ATTENTION,))
-_SOUGHT = frozenset((Change.BATCH_SIZE, Change.INPUT_LENGTH))
+_HARMLESS = frozenset((Change.ATTENTION, Change.FUSED_OPTIMIZER, Change.GRADIENT_CHECKPOINTING))
 S = TypeVar("S", bound=Model)
 
 
@@ -89,25 +88,25 @@ def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
 
 
 def _without_surplus(found: Iterable[_Fitting]) -> list[_Fitting]:
-    """Those that change no more than they must.
-
-    Where a change is sought, more beside it leaves more of that: a larger batch, a longer input.
-    """
+    """Those that hold no other one whole: they change more than they must."""
     by_changes: dict[frozenset[Change], _Fitting] = {}
     for fitting in found:
         by_changes.setdefault(frozenset(fitting.proposal.changes), fitting)
-    return [
-        fitting
-        for changes, fitting in by_changes.items()
-        if not any(fewer < changes and not fewer & _SOUGHT for fewer in by_changes)
-    ]
+    every = [fitting.proposal for fitting in by_changes.values()]
+    return [one for one in by_changes.values() if not any(_does_less(other, one.proposal) for other in every)]
 
 
-def _rank(fitting: _Fitting) -> tuple[bool, int, list[int], int]:
-    """What changes no result first, then fewer changes, then lesser ones; more that changes no result beside them."""
+def _does_less(less: Proposal, more: Proposal) -> bool:
+    """Whether one proposal does nothing that another does not, and is no worse."""
+    part = less.patch != more.patch and _both(more.patch, less.patch) == more.patch
+    return part and less.changes_result <= more.changes_result
+
+
+def _rank(fitting: _Fitting) -> tuple[bool, list[int], int]:
+    """What changes no result first, then lesser changes; of the same ones, with more beside that change none."""
     changes = fitting.proposal.changes
     severities = sorted((_SEVERITY.index(change) for change in changes if change not in _HARMLESS), reverse=True)
-    return fitting.proposal.changes_result, len(severities), severities, -len(changes)
+    return fitting.proposal.changes_result, severities, -len(changes)
 
 
 def _alone(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
@@ -117,20 +116,21 @@ def _alone(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
 
 
 def _on_what_preserves(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
-    """All changes together that change no result; and each other change on top of them."""
-    base = _preserving(wanted, grounds)
-    after = None if base is None else _after(wanted, base)
-    if base is None or after is None:
-        return
-    yield from _first(wanted, iter([base]), grounds)
-    for move in MOVES:
-        if move not in PRESERVING:
-            yield from _first(wanted, (_joined(base, more) for more in move(after, grounds)), grounds)
+    """The changes together that change no result, first those that cost nothing; and each other change on top."""
+    for moves in (FREE, PRESERVING):
+        base = _all(moves, wanted, grounds)
+        after = None if base is None else _after(wanted, base)
+        if base is None or after is None:
+            continue
+        yield from _first(wanted, iter([base]), grounds)
+        for move in MOVES:
+            if move not in PRESERVING and (moves is PRESERVING or move not in SOUGHT):
+                yield from _first(wanted, (_joined(base, more) for more in move(after, grounds)), grounds)
 
 
 def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
     """Two changes together, beside those that change no result."""
-    base = _preserving(wanted, grounds)
+    base = _all(PRESERVING, wanted, grounds)
     start = wanted if base is None else _after(wanted, base) or wanted
     for first, second in PAIRS:
         proposals = list(first(start, grounds))
@@ -143,10 +143,10 @@ def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]
             yield from _first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds)
 
 
-def _preserving(wanted: Demand, grounds: tuple[Ground, ...]) -> Proposal | None:
-    """All that changes no result, as one proposal; None where there is nothing."""
+def _all(moves: Iterable[Move], wanted: Demand, grounds: tuple[Ground, ...]) -> Proposal | None:
+    """What these moves propose, as one proposal; None where that is nothing."""
     found: Proposal | None = None
-    for move in PRESERVING:
+    for move in moves:
         for proposal in move(wanted, grounds):
             found = proposal if found is None else _joined(found, proposal)
     return found
@@ -190,12 +190,15 @@ def _patched(spec: S, patch: Patch) -> S:
 
 
 def _joined(first: Proposal, second: Proposal) -> Proposal:
-    """Both, the second on top of the first."""
-    return replace(
-        first,
-        changes=(*first.changes, *second.changes),
+    """Both, the second on top of the first. Another optimizer takes the place of the fused one."""
+    words = dict(zip(first.changes, first.words, strict=True))
+    if Change.OPTIMIZER in second.changes:
+        words.pop(Change.FUSED_OPTIMIZER, None)
+    words |= dict(zip(second.changes, second.words, strict=True))
+    return Proposal(
+        changes=tuple(words),
+        words=tuple(words.values()),
         patch=_both(first.patch, second.patch),
-        message=f"{first.message}; {second.message}",
         changes_result=first.changes_result or second.changes_result,
         model=second.model or first.model,
     )
@@ -224,7 +227,7 @@ def _fallback(rank: int, fitting: _Fitting, wanted: Demand) -> Fallback:
         changes=list(proposal.changes),
         changes_result=proposal.changes_result,
         patch=_text(proposal.patch),
-        message=proposal.message[:MOST_MESSAGE],
+        message="; ".join(proposal.words)[:MOST_MESSAGE],
         node_type=fitting.ground.name,
         need_bytes=fitting.need,
         saved_bytes=None if size is None or same else size.likely - fitting.need.likely,

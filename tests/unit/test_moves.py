@@ -8,7 +8,7 @@ from tests.unit.test_fit import OFFER
 from tests.unit.test_most import asked
 
 from wattmark.checks import Ground
-from wattmark.moves import MOVES, PAIRS, PRESERVING, Move, another_gpu, smaller_batch, smaller_sibling
+from wattmark.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, another_gpu, smaller_batch, smaller_sibling
 
 GIB = 1 << 30
 PLACE = Ground("l4", OFFER, None, 64 * GIB, 100 * GIB)
@@ -31,7 +31,34 @@ PROPOSALS = [
     ),
     pytest.param("gpt2", {}, "lighter_optimizer", [], id="inference has no optimizer"),
     pytest.param(
-        "gpt2", TRAINED, "lighter_optimizer", [{"workload": {"training": {"optimizer": "SGD"}}}], id="AdamW -> SGD"
+        "gpt2",
+        TRAINED,
+        "lighter_optimizer",
+        [{"workload": {"training": {"optimizer": name}}} for name in ("Adafactor", "SGD")],
+        id="AdamW -> fewer states, or none",
+    ),
+    pytest.param(
+        "gpt2",
+        TRAINED,
+        "fused_optimizer",
+        [{"workload": {"training": {"optimizer": "AdamWFused"}}}],
+        id="AdamW -> without temporaries",
+    ),
+    pytest.param(
+        "gpt2",
+        TRAINED,
+        "checkpointing",
+        [{"workload": {"training": {"gradientCheckpointing": "Full"}}}],
+        id="activations that need not be kept",
+    ),
+    pytest.param("gpt2", {}, "checkpointing", [], id="inference keeps none"),
+    pytest.param("microsoft/resnet-50", TRAINED, "checkpointing", [], id="transformers cannot checkpoint convolutions"),
+    pytest.param(
+        "gpt2",
+        TRAINED,
+        "accumulation",
+        [{"workload": {"training": {"batchSizePerDevice": 4, "gradientAccumulationSteps": 2}}}],
+        id="half a batch at a time",
     ),
     pytest.param("gpt2", {}, "another_gpu", [], id="nothing was left out"),
     pytest.param("gpt2", {}, "smaller_batch", [], id="the batch is not what does not fit"),
@@ -80,5 +107,5 @@ def test_another_gpu_is_one_that_the_cluster_has() -> None:
 
 
 def test_every_move_that_is_combined_is_a_move() -> None:
-    named: set[Move] = {move for pair in PAIRS for move in pair} | set(PRESERVING)
+    named: set[Move] = {move for pair in PAIRS for move in pair} | {*FREE, *PRESERVING, *SOUGHT}
     assert named <= set(MOVES)

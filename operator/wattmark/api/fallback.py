@@ -15,6 +15,9 @@ class Change(StrEnum):
     """What a fallback changes, from what leaves most as it is to what leaves least."""
 
     ATTENTION = "Attention"
+    FUSED_OPTIMIZER = "FusedOptimizer"
+    GRADIENT_CHECKPOINTING = "GradientCheckpointing"
+    GRADIENT_ACCUMULATION = "GradientAccumulation"
     NODE_TYPE = "NodeType"
     BATCH_SIZE = "BatchSize"
     PRECISION = "Precision"
@@ -29,7 +32,7 @@ class Fallback(Model):
     rank: Annotated[int, Field(ge=1, le=MOST_FALLBACKS)] = Field(
         description="1 is the first to try: what changes no result comes first, then what changes least."
     )
-    changes: Annotated[list[Change], Field(min_length=1, max_length=4), AS_SET] = Field(description="What it changes.")
+    changes: Annotated[list[Change], Field(min_length=1, max_length=6), AS_SET] = Field(description="What it changes.")
     changes_result: bool = Field(
         description="False: the same samples go through the same model in each step on hardware that the spec admits, "
         "and what is computed is equal up to rounding (speed and memory differ). True: outputs, loss or trained "
@@ -39,7 +42,7 @@ class Fallback(Model):
         description="JSON merge patch (RFC 7386) of the object, as kubectl patch --type=merge -p takes it. With it the "
         "spec was checked: it fits nodeType."
     )
-    message: Annotated[str, Field(max_length=256)] = Field(
+    message: Annotated[str, Field(max_length=512)] = Field(
         description="What it changes, and what that costs, in words."
     )
     node_type: Annotated[str, Field(max_length=128)] = Field(
