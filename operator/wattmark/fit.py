@@ -8,6 +8,7 @@ from wattmark.checks import CHECKS, Asked, Case, Ground, gib, ground, places
 from wattmark.estimate import Gpu, Unknown, exceedance
 from wattmark.nodes import Member, NodeType
 from wattmark.observe import quantity
+from wattmark.offers import AMD
 
 ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
 MEMORY = "Memory"
@@ -118,9 +119,11 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
 
 def _compared(case: Case) -> tuple[BytesEstimate | None, int | None]:
     """The need and what is offered: a GPU's memory; without GPUs the host memory that one node or the limit gives."""
-    need = None if isinstance(case.need, Unknown) else case.need
-    if case.ground.offer is not None:
-        return (None if need is None else need.device_bytes), case.ground.offer.memory_bytes
+    offer = case.ground.offer
+    # What is known of CUDA says nothing of ROCm.
+    need = None if isinstance(case.need, Unknown) or (offer and offer.resource == AMD) else case.need
+    if offer is not None:
+        return (None if need is None else need.device_bytes), offer.memory_bytes
     largest, limit = case.ground.host_bytes, quantity(case.asked.resources.memory)
     offered = largest if limit is None else min(largest, int(limit))
     return (None if need is None else need.host_bytes), offered or None

@@ -1,6 +1,7 @@
 """`wattmark check`: the operator's own answer, for nodes in a file."""
 
 import json
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,12 @@ import pytest
 from tests.unit.test_nodes import node
 from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
 
+from wattmark import preflight
+from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cli.command import main
+from wattmark.decide.check import decide
+from wattmark.decide.plan import Identity
+from wattmark.nodes import read_node
 
 TAKER: dict[str, Any] = {
     "kind": "Pod",
@@ -64,3 +70,31 @@ def test_without_pods_what_is_free_now_is_not_known(tmp_path: Path, capsys: pyte
     assert checked(tmp_path, GPT2, node(), LARGE) == 0
     (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
     assert answer["fitsNow"] == "Unknown" and "freeGpus" not in answer
+
+
+WORST = [
+    pytest.param(["gpt2"], ["L4"], 0, id="all fit: 0"),
+    pytest.param(["gpt2", "x/unheard-of"], ["L4"], 3, id="one is not known: 3"),
+    pytest.param(["gpt2", "x/unheard-of", "meta-llama/Llama-3.1-70B"], ["L4"], 1, id="one fits none: 1"),
+    pytest.param(["gpt2", "meta-llama/Llama-3.1-70B"], ["L4", "B200"], 0, id="each fits one: 0"),
+    pytest.param(["gpt2"], ["MI300X"], 3, id="AMD's GPUs, where the need is not known: 3"),
+]
+
+
+@pytest.mark.parametrize(("models", "gpus", "code"), WORST)
+def test_the_worst_of_several_answers_is_the_exit_code(
+    models: list[str], gpus: list[str], code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["check", "--model", *models, "--gpu", *gpus, "-o", "yaml"]) == code
+    assert ("kind: List" in capsys.readouterr().out) is (len(models) > 1)
+
+
+def test_the_status_is_that_which_the_operator_decides_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checked(tmp_path, LLAMA, LARGE, SMALL)
+    told = json.loads(capsys.readouterr().out)["status"]
+    spec = ModelCheckSpec.read({"model": LLAMA, "runtime": {"precision": "fp16"}})
+    fleet = preflight.fleet([read_node(LARGE), read_node(SMALL)], None)
+    answer = preflight.for_check(spec, preflight.facts(spec.model, None), fleet)
+    identity = Identity("team", "q", "uid", 1, 0.0, False)
+    now = datetime.fromisoformat(told["evaluationTime"]).timestamp()
+    assert json.dumps(decide(identity, spec, ModelCheckStatus(), answer, now).wire()) == json.dumps(told)

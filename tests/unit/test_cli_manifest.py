@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
-from wattmark.cli.manifest import InvalidManifest, documents, one, printed
+from wattmark.cli.manifest import InvalidManifest, documents, one, printed, shown
 
 HEAD = "apiVersion: wattmark.dev/v1alpha1\nkind: BenchmarkJob\nmetadata: {name: bert}\n"
 WHOLE = f"{HEAD}spec: {{model: {{id: bert-base-uncased}}}}\n"
@@ -74,6 +74,13 @@ def test_a_file_that_is_no_text_is_named(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(("form", "load"), [("yaml", yaml.safe_load), ("json", json.loads)], ids=["yaml", "json"])
 def test_what_is_printed_is_an_object_with_its_status(form: str, load: Callable[[str], Any]) -> None:
-    shown = load(printed("BenchmarkJob", "bert", BenchmarkJobStatus(observed_generation=1), form))
-    assert shown["kind"] == "BenchmarkJob" and shown["metadata"] == {"name": "bert"}
-    assert shown["status"]["observedGeneration"] == 1
+    found = load(printed([shown("BenchmarkJob", "bert", BenchmarkJobStatus(observed_generation=1))], form))
+    assert found["kind"] == "BenchmarkJob" and found["metadata"] == {"name": "bert"}
+    assert found["status"]["observedGeneration"] == 1 and "spec" not in found
+
+
+@pytest.mark.parametrize(("form", "load"), [("yaml", yaml.safe_load), ("json", json.loads)], ids=["yaml", "json"])
+def test_several_are_a_list(form: str, load: Callable[[str], Any]) -> None:
+    status = BenchmarkJobStatus(observed_generation=1)
+    found = load(printed([shown("BenchmarkJob", name, status) for name in ("a", "b")], form))
+    assert found["kind"] == "List" and [item["metadata"]["name"] for item in found["items"]] == ["a", "b"]

@@ -1,10 +1,13 @@
 """What the README shows is what the tests apply: its manifests are the examples, its commands and links exist."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
 import yaml
+
+from wattmark.cli import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -28,3 +31,20 @@ def test_a_make_target_shown_exists(target: str) -> None:
 @pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([^)#]+)\)", README))))
 def test_a_link_leads_somewhere(link: str) -> None:
     assert link.startswith("https://") or (ROOT / link).exists()
+
+
+SHOWN = re.findall(r"^\$ wattmark (check --model .*)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", SHOWN)
+def test_an_answer_shown_is_one_that_is_given(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    assert main(shlex.split(command)) == 0
+    printed = capsys.readouterr().out
+    shown = README[README.index(command) :].split("```")[0]
+    for line in printed.splitlines():
+        if "GiB-x" in line:
+            assert line.split()[0] in shown  # the node types; figures move with what is learnt of the need
+    assert printed.splitlines()[1] in shown

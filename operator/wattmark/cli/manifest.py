@@ -13,23 +13,36 @@ S = TypeVar("S", bound=Model)
 
 
 class InvalidManifest(Exception):  # noqa: N818 - the user's, not ours
-    """A file cannot be used; the message names it, the field and the cause."""
+    """A file or an argument cannot be used; the message names it, the field and the cause."""
+
+
+def readable(path: Path) -> str:
+    """The file's text. Raises InvalidManifest."""
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise InvalidManifest(f"{path} cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InvalidManifest(f"{path} is not YAML: {error}") from error
 
 
 def documents(path: Path) -> list[dict[str, Any]]:
     """The objects of a YAML or JSON file; the items of a List each for itself."""
     try:
-        loaded = [d for d in yaml.safe_load_all(path.read_text("utf-8")) if d is not None]
-    except OSError as error:
-        raise InvalidManifest(f"{path} cannot be read: {error.strerror}") from error
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        loaded = [d for d in yaml.safe_load_all(readable(path)) if d is not None]
+    except yaml.YAMLError as error:
         raise InvalidManifest(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+    return objects(loaded, str(path))
+
+
+def objects(loaded: list[Any], where: str) -> list[dict[str, Any]]:
+    """The objects among what was loaded from somewhere; the items of a List each for itself."""
     found: list[dict[str, Any]] = []
     for document in loaded:
         items = document.get("items") if isinstance(document, dict) else None
         found.extend(items if isinstance(items, list) else [document])
     if not all(isinstance(item, dict) for item in found):
-        raise InvalidManifest(f"{path} holds something that is not an object")
+        raise InvalidManifest(f"{where} holds something that is not an object")
     return found
 
 
@@ -41,17 +54,28 @@ def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     manifest = objects[0]
     if manifest.get("apiVersion") != API_VERSION:
         raise InvalidManifest(f"{path}: apiVersion must be {API_VERSION}")
+    read = checked(spec, manifest.get("spec") or {}, f"{path} is not a valid {kind}")
+    return str((manifest.get("metadata") or {}).get("name", "unnamed")), read
+
+
+def checked(spec: type[S], raw: object, complaint: str) -> S:
+    """The spec, read strictly. Raises InvalidManifest, which begins with the complaint and names each field."""
     try:
-        checked = spec.read(manifest.get("spec") or {})
+        return spec.read(raw)
     except ValidationError as error:
         lines = [f"  spec.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
-        raise InvalidManifest(f"{path} is not a valid {kind}:\n" + "\n".join(lines)) from error
-    return str((manifest.get("metadata") or {}).get("name", "unnamed")), checked
+        raise InvalidManifest(f"{complaint}:\n" + "\n".join(lines)) from error
 
 
-def printed(kind: str, name: str, status: Model, form: str) -> str:
-    """An object with its status, as `kubectl get -o yaml|json` shows it."""
-    shown = {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "status": status.wire()}
+def shown(kind: str, name: str, status: Model, spec: Model | None = None) -> dict[str, Any]:
+    """An object with its status, as `kubectl get` shows it; with its spec where that stands in no file."""
+    asked = {} if spec is None else {"spec": spec.wire()}
+    return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, **asked, "status": status.wire()}
+
+
+def printed(objects: list[dict[str, Any]], form: str) -> str:
+    """One object, or a List of several, as YAML or JSON."""
+    what = objects[0] if len(objects) == 1 else {"apiVersion": "v1", "kind": "List", "items": objects}
     if form == "json":
-        return json.dumps(shown, indent=2)
-    return str(yaml.safe_dump(shown, sort_keys=False, allow_unicode=True)).rstrip()
+        return json.dumps(what, indent=2)
+    return str(yaml.safe_dump(what, sort_keys=False, allow_unicode=True)).rstrip()

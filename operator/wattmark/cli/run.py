@@ -16,7 +16,7 @@ from wattmark import preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.api.order import ORDER_VARIABLE, POD_UID_VARIABLE, REPORT_PATH_VARIABLE, RunOrder
-from wattmark.cli.manifest import one, printed
+from wattmark.cli.manifest import one, printed, shown
 from wattmark.decide import benchmark, summary
 from wattmark.decide.plan import CreateJob, Identity, Plan, Seen
 from wattmark.identity import BENCHMARK_JOB, run_name
@@ -46,7 +46,7 @@ def run(file: Path, model_folder: Path | None, form: str) -> int:
         after: Plan = benchmark.decide(local.seen(status, None, pod), time.time(), LOCAL_RUNNER)
         assert after.status is not None  # an ended Pod always decides the run
         status = after.status
-    print(printed(BENCHMARK_JOB, name, status, form))
+    print(printed([shown(BENCHMARK_JOB, name, status)], form))
     complete = any(c.type is ConditionType.COMPLETE and c.status is ConditionStatus.TRUE for c in status.conditions)
     return 0 if complete else 1
 

@@ -1,0 +1,102 @@
+"""The questions of `wattmark check` without a file: each model with each precision, as a ModelCheck's spec."""
+
+import argparse
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.cli.manifest import InvalidManifest, checked, readable
+from wattmark.gpus import gpu_product, short_names
+from wattmark.nodes import AssumedNodes
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One ModelCheck, with the name that its answer bears."""
+
+    name: str
+    spec: ModelCheckSpec
+
+
+def questions(chosen: argparse.Namespace) -> list[Question]:
+    """One for each model and precision. Raises InvalidManifest."""
+    config = None if chosen.config is None else _config(chosen.config)
+    found = []
+    for model in chosen.model:
+        for precision in chosen.precision or (None,):
+            raw = _spec(chosen, model, precision, config)
+            name = "-".join(part for part in (model.rpartition("/")[2], precision) if part)
+            found.append(Question(_object_name(name), checked(ModelCheckSpec, raw, "the question")))
+    return found
+
+
+def assumed(asked: list[str]) -> tuple[AssumedNodes, ...]:
+    """The node types that `--gpu` names, each as NAME or NAME:COUNT. Raises InvalidManifest."""
+    found = []
+    for one in asked:
+        name, _, count = one.partition(":")
+        product = gpu_product(name)
+        if product is None:
+            raise InvalidManifest(f"--gpu {one}: not known; known are {', '.join(short_names())}")
+        if count and not re.fullmatch("[1-9][0-9]?", count):
+            raise InvalidManifest(f"--gpu {one}: after the colon stands the number of GPUs of a node, 1 to 99")
+        found.append(AssumedNodes(product, int(count or 1)))
+    return tuple(found)
+
+
+def _spec(chosen: argparse.Namespace, model: str, precision: str | None, config: str | None) -> dict[str, Any]:
+    raw: dict[str, Any] = {"model": {"id": model}}
+    if config is not None:
+        raw["model"]["source"] = {"type": "Inline", "inline": {"config": config}}
+    member = "training" if chosen.training else "inference"
+    tokens = {"inputTokens": chosen.input_tokens, "outputTokens": chosen.output_tokens}
+    text = {name: value for name, value in tokens.items() if value is not None}
+    shape: dict[str, Any] = {"input": {"text": text}} if text else {}
+    if chosen.batch is not None:
+        shape["batchSizePerDevice"] = chosen.batch
+    raw["workload"] = {"type": member.capitalize(), member: shape}
+    if precision is not None:
+        raw["runtime"] = {"precision": precision}
+    for path, value in _settings(chosen.set):
+        _put(raw, path, value)
+    return raw
+
+
+def _settings(assignments: list[str]) -> Iterator[tuple[list[str], object]]:
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        if not equals or not all(path.split(".")):
+            raise InvalidManifest(f"--set {assignment}: takes a field's path below spec and a value, a.b.c=value")
+        try:
+            yield path.removeprefix("spec.").split("."), yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise InvalidManifest(f"--set {assignment}: the value is not YAML") from error
+
+
+def _put(raw: dict[str, Any], path: list[str], value: object) -> None:
+    for part in path[:-1]:
+        inner = raw.setdefault(part, {})
+        if not isinstance(inner, dict):
+            raise InvalidManifest(f"--set {'.'.join(path)}: {part} is no object")
+        raw = inner
+    raw[path[-1]] = value
+
+
+def _object_name(text: str) -> str:
+    """A name that Kubernetes takes for a ModelCheck."""
+    name = re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")[:48].rstrip("-")
+    return name if re.match("[a-z]", name) else f"m-{name}"[:48]
+
+
+def _config(path: Path) -> str:
+    """A model's config.json, as short as it can be written."""
+    try:
+        return json.dumps(json.loads(readable(path)), separators=(",", ":"))
+    except ValueError as error:
+        raise InvalidManifest(f"{path} is not JSON: {error}") from error

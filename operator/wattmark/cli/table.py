@@ -1,0 +1,267 @@
+"""Answers for people: components as bars against what each GPU offers, or a matrix of several questions.
+
+Width, colour and NO_COLOR are left to rich. Every part has a glyph of its own, so that nothing rests on colour alone.
+"""
+
+import io
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich import box
+from rich.console import Console, ConsoleOptions, RenderResult
+from rich.measure import Measurement
+from rich.padding import Padding
+from rich.table import Table
+from rich.text import Text
+
+from wattmark.api.answers import Component, ComponentName, Need, NodeTypeAnswer, Verdict
+from wattmark.api.conditions import ConditionType
+from wattmark.api.modelcheck import ModelCheckStatus
+from wattmark.cli.question import Question
+from wattmark.decide.saying import said
+from wattmark.decide.summary import gibibytes
+from wattmark.observe import clean
+
+GIB = 1 << 30
+WIDE = 100  # columns from which on there is room for all
+WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
+VERDICT_STYLES = {
+    Verdict.FITS: "bold green",
+    Verdict.FITS_TIGHT: "bold yellow",
+    Verdict.DOES_NOT_FIT: "bold red",
+    Verdict.UNKNOWN: "bold magenta",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """How a component is drawn: its glyph, the one for terminals without Unicode, and its colour."""
+
+    glyph: str
+    ascii: str
+    style: str
+
+    def cells(self, number: int, ascii_only: bool) -> Text:
+        """So many cells of it."""
+        return Text((self.ascii if ascii_only else self.glyph) * number, style=self.style)
+
+
+LOOKS = {
+    ComponentName.WEIGHTS: Look("█", "#", "blue"),
+    ComponentName.KV_CACHE: Look("▓", "=", "cyan"),
+    ComponentName.ACTIVATIONS: Look("▒", "+", "green"),
+    ComponentName.GRADIENTS: Look("▚", "*", "magenta"),
+    ComponentName.OPTIMIZER: Look("▞", "%", "yellow"),
+}
+REST = Look("░", ":", "bright_black")
+MISSING = Look("▶", ">", "bold red")
+FREE = Look("·", ".", "bright_black")
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """Parts in bytes to the scale of `whole`, and `rest` for what stays free of it; an arrow where they do not fit."""
+
+    parts: tuple[tuple[int, Look], ...]
+    whole: int
+    rest: Look | None = None
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        width, drawn, done = min(options.max_width, WIDEST_BAR), Text(no_wrap=True), 0
+        for size, look in self.parts:
+            # Ends are rounded, not sizes: the sum stays true.
+            end = min(width, round((done + size) / self.whole * width))
+            start = min(width, round(done / self.whole * width))
+            drawn += look.cells(end - start, options.ascii_only)
+            done += size
+        if done > self.whole:
+            drawn = drawn[: width - 1] + MISSING.cells(1, options.ascii_only)
+        yield drawn if self.rest is None else drawn + self.rest.cells(width - len(drawn), options.ascii_only)
+
+    def __rich_measure__(self, console: Console, options: ConsoleOptions) -> Measurement:
+        return Measurement(min(16, options.max_width), min(WIDEST_BAR, options.max_width))
+
+
+def show(answers: Sequence[tuple[Question, ModelCheckStatus]], file: TextIO) -> None:
+    """Print one answer in full, several as a matrix."""
+    if isinstance(file, io.TextIOWrapper):
+        file.reconfigure(errors="replace")  # a terminal without Unicode shows the rest
+    console = Console(file=file, highlight=False, markup=False, emoji=False)
+    if len(answers) == 1:
+        _one(console, *answers[0])
+    else:
+        _matrix(console, answers)
+
+
+def _one(console: Console, question: Question, status: ModelCheckStatus) -> None:
+    console.print(_headline(question, status), _asked(question, status), sep="\n")
+    fits = said(status.conditions)[ConditionType.FITS]
+    if status.need is not None:
+        console.print(_needed(status.need))
+        console.print(Padding(_components(status.need.components, console.options.ascii_only), (1, 0, 0, 2)))
+    if status.node_types:
+        console.print(_node_types(status, wide=console.width >= WIDE))
+        told = [answer for answer in status.node_types if answer.verdict is not Verdict.FITS]
+        for answer in told:
+            console.print(_verdict(answer.verdict), Text(f"{_name(answer)}: {clean(answer.message)}"))
+    else:
+        console.print(Text(f"\n{fits.status.value}: {clean(fits.message)}"))
+    if status.fallbacks:
+        console.print(Text("\nWith one of these it fits (patches: -o yaml):", style="bold"))
+    for fallback in status.fallbacks:
+        kept = "" if fallback.changes_result else " (the result stays the same)"
+        console.print(
+            Text(f"{fallback.rank}. {clean(fallback.message)}{kept}; {gibibytes(fallback.need_bytes.likely)}")
+        )
+
+
+def _headline(question: Question, status: ModelCheckStatus) -> Text:
+    count = status.parameter_count
+    size = "" if count is None else f"  {_count(count)} parameters"
+    return Text(question.spec.model.id, style="bold") + Text(size)
+
+
+def _asked(question: Question, status: ModelCheckStatus) -> Text:
+    resolved = status.resolved
+    if resolved is None:
+        return Text(question.spec.workload.type.value)
+    sample, pixels = resolved.input, ""
+    if sample.height_pixels is not None:
+        pixels = f"{sample.height_pixels} x {sample.width_pixels} pixels"
+    parts = [
+        resolved.workload_type.value,
+        f"batch {resolved.batch_size_per_device}",
+        "" if sample.input_tokens is None else f"{sample.input_tokens} tokens in",
+        f"{sample.output_tokens} out" if sample.output_tokens else "",
+        pixels,
+        "" if resolved.optimizer is None else resolved.optimizer.value,
+        resolved.precision.value,
+        f"attention {resolved.attention.value}",
+    ]
+    return Text(", ".join(part for part in parts if part))
+
+
+def _needed(need: Need) -> Text:
+    total = need.device_bytes or need.allocated_bytes
+    return (
+        Text("\nneeds ")
+        + Text(gibibytes(total.likely), style="bold")
+        + Text(
+            f" of one GPU, {gibibytes(total.low)} to {gibibytes(total.high)} in {total.coverage_ratio:.0%} of cases "
+            f"({total.source.value}), most in phase {need.peak_phase.value}"
+        )
+    )
+
+
+def _components(components: Sequence[Component], ascii_only: bool) -> Table:
+    table = Table.grid(padding=(0, 1), expand=True)
+    table.add_column()
+    table.add_column(no_wrap=True)
+    table.add_column(justify="right", no_wrap=True)
+    table.add_column(ratio=1)
+    largest = max((c.likely_bytes for c in components), default=0) or 1
+    for component in components:
+        look = LOOKS.get(component.name, REST)
+        size = Text(gibibytes(component.likely_bytes))
+        bar = Bar(((component.likely_bytes, look),), largest)
+        table.add_row(look.cells(1, ascii_only), Text(component.name.value), size, bar)
+    return table
+
+
+def _node_types(status: ModelCheckStatus, wide: bool) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
+    table.add_column("node type", overflow="fold")
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("of one GPU", ratio=1, min_width=16)
+    table.add_column("need / offer", justify="right", no_wrap=True)
+    if wide:
+        table.add_column("OOM risk", justify="right", no_wrap=True)
+    table.add_column("nodes", justify="right")
+    for answer in status.node_types:
+        row = (_name(answer), _verdict(answer.verdict), _bar(status.need, answer), _sizes(answer))
+        risk = (_probability(answer.out_of_memory_probability),) if wide else ()
+        table.add_row(*row, *risk, _there(answer))
+    return table
+
+
+def _sizes(answer: NodeTypeAnswer) -> str:
+    sizes = (None if answer.need_bytes is None else answer.need_bytes.likely, answer.offered_bytes)
+    return " / ".join("-" if size is None else f"{size / GIB:.1f}" for size in sizes) + " GiB"
+
+
+def _bar(need: Need | None, answer: NodeTypeAnswer) -> Bar | str:
+    if need is None or answer.need_bytes is None or not answer.offered_bytes:
+        return ""
+    drawn = [(c.likely_bytes, LOOKS[c.name]) for c in need.components if c.name in LOOKS]
+    known = sum(size for size, _ in drawn)
+    return Bar((*drawn, (max(0, answer.need_bytes.likely - known), REST)), answer.offered_bytes, FREE)
+
+
+def _matrix(console: Console, answers: Sequence[tuple[Question, ModelCheckStatus]]) -> None:
+    kinds = _kinds(status for _, status in answers)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("model", no_wrap=True)
+    table.add_column("precision")
+    table.add_column("need", justify="right", no_wrap=True)
+    for kind in kinds:
+        table.add_column(re.sub(r"^(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)", r"\1\n\2 x\3", kind), overflow="fold")
+    unanswered: dict[str, str] = {}
+    for question, status in answers:
+        need = status.need.device_bytes if status.need is not None else None
+        precision = status.resolved.precision.value if status.resolved is not None else "-"
+        by_name = {_name(answer): answer for answer in status.node_types}
+        cells = [_cell(by_name.get(kind)) for kind in kinds]
+        table.add_row(question.spec.model.id, precision, "-" if need is None else gibibytes(need.likely), *cells)
+        if not status.node_types:
+            unanswered[question.spec.model.id] = said(status.conditions)[ConditionType.FITS].message
+    console.print(table)
+    for model, why in unanswered.items():
+        console.print(Text(f"{model}: {clean(why)}"))
+
+
+def _kinds(statuses: Iterable[ModelCheckStatus]) -> list[str]:
+    """Node types of all answers, the smallest GPU first."""
+    offered = {_name(answer): answer.offered_bytes or 0 for status in statuses for answer in status.node_types}
+    return sorted(offered, key=lambda name: (offered[name], name))
+
+
+def _cell(answer: NodeTypeAnswer | None) -> Text:
+    if answer is None:
+        return Text("-")
+    words = _verdict(answer.verdict)
+    if answer.headroom_bytes is None:
+        return words + Text(f"\n{answer.reason}")
+    if answer.verdict is Verdict.DOES_NOT_FIT and answer.headroom_bytes >= 0:
+        return words + Text(f"\n{answer.reason}")
+    sign = "+" if answer.headroom_bytes >= 0 else "-"
+    return words + Text(f"\n{sign}{gibibytes(abs(answer.headroom_bytes))}")
+
+
+def _verdict(verdict: Verdict) -> Text:
+    return Text(verdict.value, style=VERDICT_STYLES[verdict])
+
+
+def _name(answer: NodeTypeAnswer) -> str:
+    return clean(answer.node_type)
+
+
+def _probability(value: float | None) -> str:
+    if value is None:
+        return "-"
+    return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
+
+
+def _there(answer: NodeTypeAnswer) -> str:
+    if answer.assumed:
+        return "assumed"
+    free = "" if answer.free_gpus is None else f", {answer.free_gpus} free"
+    return f"{answer.nodes}{free}"
+
+
+def _count(number: int) -> str:
+    for unit, size in (("B", 1e9), ("M", 1e6)):
+        if number >= size:
+            return f"{number / size:.3g} {unit}"
+    return f"{number}"

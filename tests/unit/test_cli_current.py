@@ -1,0 +1,84 @@
+"""`wattmark check` for the cluster that kubectl speaks to: a stand-in for kubectl tells what it is asked."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.unit.test_cli_check import TAKER
+from tests.unit.test_preflight import LARGE
+
+from wattmark.cli.command import main
+
+QUESTION = ["check", "--model", "gpt2", "-o", "json"]
+
+
+def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> Path:
+    """A kubectl that answers `get nodes` and `get pods`, or refuses with words; the file of what it was asked."""
+    told = folder / "told"
+    lines = ["#!/bin/sh", f'echo "$*" >> {told}', 'case "$*" in']
+    for what, answer in answers.items():
+        if isinstance(answer, str):
+            lines.append(f"*'get {what}'*) echo 'Warning: first'>&2; echo '{answer}' >&2; exit 1;;")
+        else:
+            (folder / what).write_text(json.dumps({"kind": "List", "items": answer}), encoding="utf-8")
+            lines.append(f"*'get {what}'*) cat {folder / what};;")
+    program = folder / "kubectl"
+    program.write_text("\n".join([*lines, "esac"]) + "\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}{os.pathsep}{os.environ['PATH']}")
+    return told
+
+
+def test_the_current_cluster_is_asked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[TAKER])
+    assert main(QUESTION) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert (answer["verdict"], answer["fitsNow"], answer["freeGpus"]) == ("Fits", "DoesNotFit", 0)
+    assert told.read_text(encoding="utf-8").splitlines() == [
+        "get nodes --output=json",
+        "get pods --all-namespaces --field-selector=status.phase!=Succeeded,status.phase!=Failed --output=json",
+    ]
+
+
+def test_another_context_is_asked_with_gpus_beside_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    told = kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[])
+    assert main([*QUESTION, "--context", "far", "--gpu", "L4"]) == 0
+    answers = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert {answer["nodeType"]: answer.get("assumed") for answer in answers} == {
+        "NVIDIA-A100-SXM4-80GB-80GiB-x8": False,
+        "NVIDIA-L4-22GiB-x1": True,
+    }
+    assert all(line.startswith("--context far get ") for line in told.read_text(encoding="utf-8").splitlines())
+
+
+def test_without_the_right_to_list_pods_what_is_free_is_not_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods="pods is forbidden")
+    assert main(QUESTION) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["status"]["nodeTypes"][0]["fitsNow"] == "Unknown"
+    assert "what is free now is not known" in said.err and said.err.endswith("pods is forbidden\n")
+
+
+def test_nodes_that_cannot_be_read_end_with_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes="connection refused")
+    assert main(QUESTION) == 4
+    said = capsys.readouterr()
+    assert said.out == "" and said.err == "wattmark: kubectl get nodes --output=json: connection refused\n"
+
+
+def test_without_kubectl_other_ways_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main(QUESTION) == 4
+    assert "give --gpu, or --nodes" in capsys.readouterr().err

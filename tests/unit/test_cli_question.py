@@ -1,0 +1,113 @@
+"""Questions from the command line: the ModelChecks that they are, and words for what cannot be asked."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from wattmark.cli.command import main
+from wattmark.cli.manifest import InvalidManifest
+from wattmark.cli.question import assumed
+
+LLAMA = "meta-llama/Llama-3.1-8B"
+
+
+def asked(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[dict[str, Any]]:
+    main(["check", *arguments, "--gpu", "H100-SXM", "-o", "json"])
+    found = json.loads(capsys.readouterr().out)
+    return found["items"] if found["kind"] == "List" else [found]
+
+
+SPECS: list[Any] = [
+    pytest.param(["--model", "gpt2"], {"workload": {"type": "Inference"}}, id="a model alone"),
+    pytest.param(["--model", "gpt2", "--precision", "fp16"], {"runtime": {"precision": "fp16"}}, id="a precision"),
+    pytest.param(
+        ["--model", LLAMA, "--batch", "4", "--input-tokens", "2048", "--output-tokens", "0"],
+        {
+            "workload": {
+                "inference": {
+                    "batchSizePerDevice": 4,
+                    "input": {"text": {"inputTokens": 2048, "outputTokens": 0}},
+                }
+            }
+        },
+        id="a shape",
+    ),
+    pytest.param(
+        ["--model", "gpt2", "--training", "--batch", "2"],
+        {"workload": {"type": "Training", "training": {"batchSizePerDevice": 2, "optimizer": "AdamW"}}},
+        id="training",
+    ),
+    pytest.param(
+        ["--model", "gpt2", "--set", "runtime.attention=Eager", "--set", "spec.require=Fits"],
+        {"runtime": {"attention": "Eager"}, "require": "Fits"},
+        id="any other field",
+    ),
+]
+
+
+def within(part: Any, whole: Any) -> bool:
+    if isinstance(part, dict):
+        return all(key in whole and within(value, whole[key]) for key, value in part.items())
+    return bool(part == whole)
+
+
+@pytest.mark.parametrize(("arguments", "spec"), SPECS)
+def test_options_become_a_spec_that_can_be_applied(
+    arguments: list[str], spec: dict[str, Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (found,) = asked(capsys, *arguments)
+    assert within(spec, found["spec"]), found["spec"]
+    assert found["status"]["summary"]["verdict"] == "Fits"
+
+
+def test_each_model_is_asked_about_with_each_precision(capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "--model", "gpt2", LLAMA, "--precision", "bf16", "fp16")
+    assert [item["metadata"]["name"] for item in found] == [
+        "gpt2-bf16",
+        "gpt2-fp16",
+        "llama-3-1-8b-bf16",
+        "llama-3-1-8b-fp16",
+    ]
+
+
+def test_a_configuration_stands_for_a_model_that_nobody_knows(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = {"model_type": "gpt2", "n_layer": 2, "n_embd": 64, "n_head": 4, "vocab_size": 97}
+    (tmp_path / "config.json").write_text(json.dumps(config, indent=4), encoding="utf-8")
+    (found,) = asked(capsys, "--model", "mine", "--config", str(tmp_path / "config.json"))
+    assert found["status"]["parameterCount"] > 0
+    assert json.loads(found["spec"]["model"]["source"]["inline"]["config"]) == config
+
+
+REFUSED = [
+    pytest.param(["--gpu", "GTX-970"], "--gpu GTX-970: not known; known are T4", id="an unknown GPU"),
+    pytest.param(["--gpu", "L4:0"], "number of GPUs", id="no GPUs"),
+    pytest.param(["--gpu", "L4", "--set", "runtime"], "--set runtime: takes", id="no value"),
+    pytest.param(["--gpu", "L4", "--set", "a..b=1"], "--set a..b=1: takes", id="no path"),
+    pytest.param(["--gpu", "L4", "--set", "model.id.x=1"], "id is no object", id="a path through a value"),
+    pytest.param(["--gpu", "L4", "--set", "runtime.attention=["], "not YAML", id="a value that is none"),
+    pytest.param(["--gpu", "L4", "--set", "runtime.speed=1"], "spec.runtime.speed: Extra inputs", id="no such field"),
+    pytest.param(["--gpu", "L4", "--batch", "0"], "batchSizePerDevice", id="an empty batch"),
+    pytest.param(["--gpu", "L4", "--config", "pyproject.toml"], "pyproject.toml is not JSON", id="no configuration"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "words"), REFUSED)
+def test_what_cannot_be_asked_is_named(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert main(["check", "--model", "gpt2", *arguments]) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_gpus_are_named_with_their_number() -> None:
+    assert [(one.product.short, one.gpus) for one in assumed(["h100-sxm:8", "NVIDIA-L4"])] == [
+        ("H100-SXM", 8),
+        ("L4", 1),
+    ]
+    with pytest.raises(InvalidManifest):
+        assumed(["L4:100"])
