@@ -63,7 +63,7 @@ def fused_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
 
 def checkpointing(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """Keep each layer's input alone, and compute the rest again."""
-    if wanted.resolved.gradient_checkpointing is GradientCheckpointing.NONE and not wanted.architecture.convolutions:
+    if wanted.resolved.gradient_checkpointing is GradientCheckpointing.NONE and wanted.architecture.checkpointable:
         said = "gradient checkpointing: each layer is computed again in the backward pass, about a third more work"
         patch = _of_workload(wanted.resolved, {"gradientCheckpointing": "Full"})
         yield Proposal((Change.GRADIENT_CHECKPOINTING,), (said,), patch, changes_result=False)

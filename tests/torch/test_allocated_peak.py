@@ -132,7 +132,7 @@ ACCUMULATED = {"gradientAccumulationSteps": 2, "optimizer": "AdamWFused"}
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16_MIXED])
 @pytest.mark.parametrize("options", [CHECKPOINTED, ACCUMULATED, CHECKPOINTED | ACCUMULATED], ids=str)
-@pytest.mark.parametrize("name", [name for name in MODELS if "residual" not in name])
+@pytest.mark.parametrize("name", [name for name in MODELS if "residual" not in name and name != "ALBERT"])
 def test_recomputed_layers_and_accumulated_gradients(name: str, options: dict[str, Any], precision: Precision) -> None:
     predicted, tracked = compared(name, WorkloadType.TRAINING, precision, options)
     assert predicted.low <= tracked <= predicted.high

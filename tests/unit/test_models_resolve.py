@@ -199,8 +199,17 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             {},
             1,
             Reason.IMPOSSIBLE_TRAINING,
-            "needs transformer layers",
+            "cannot checkpoint",
             id="checkpointing without layers to checkpoint",
+        ),
+        pytest.param(
+            "albert",
+            ask("training", gradientCheckpointing="Full"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_TRAINING,
+            "cannot checkpoint",
+            id="checkpointing of shared layers",
         ),
         pytest.param(
             "resnet-18",

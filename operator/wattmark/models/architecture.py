@@ -205,10 +205,11 @@ class Architecture:
     a freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
     checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have,
     the weights it adds to `body`. `projected_embeddings` tells that embeddings are widened by a matrix,
-    `capped_logits` that logits pass a tanh. `buffers` are floating-point elements in the weights' format that are
-    no parameters, `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the
-    weights'. `unmodelled` names what of its layers the closed form of memory does not describe; where it is not
-    empty, no need is given.
+    `capped_logits` that logits pass a tanh. `checkpointable` that transformers can run its layers again in place of
+    keeping what they save. `buffers` are floating-point elements in the weights' format that are no parameters,
+    `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'.
+    `unmodelled` names what of its layers the closed form of memory does not describe; where it is not empty, no
+    need is given.
     """
 
     model_type: str
@@ -229,6 +230,7 @@ class Architecture:
     labels: int | None = None
     projected_embeddings: bool = False
     capped_logits: bool = False
+    checkpointable: bool = True
     buffers: int = 0
     table_bytes: int = 0
     unmodelled: str = ""

@@ -53,11 +53,11 @@ def resolve(
             "Eager",
         )
     training = workload.training
-    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and not stacks:
+    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and not architecture.checkpointable:
         return Impossible(
             Reason.IMPOSSIBLE_TRAINING,
-            "training.gradientCheckpointing Full needs transformer layers; transformers cannot checkpoint a model of "
-            f"type {architecture.model_type}: remove it",
+            "training.gradientCheckpointing Full: transformers cannot checkpoint a model of type "
+            f"{architecture.model_type}; remove it",
         )
     return Resolved(
         workload_type=workload.type,

@@ -53,6 +53,7 @@ def albert(fields: Fields) -> Architecture:
         max_positions=positions,
         labels=labels,
         projected_embeddings=True,
+        checkpointable=False,
     )
 
 

@@ -37,6 +37,7 @@ def efficientnet(fields: Fields) -> Architecture:
         heads=((Head.BASE, ()), (Head.IMAGE_CLASSIFICATION, (linear("classifier", top, labels, Per.SAMPLE),))),
         image=Image(height, width, channels, None, fixed_size=False),
         labels=labels,
+        checkpointable=False,
         # Each batch norm keeps a running mean and variance.
         buffers=sum(2 * weight.outputs for weight in body if weight.kind is Kind.NORM),
         unmodelled="what squeeze-and-excitation and convolutions of each channel alone keep",

@@ -31,6 +31,7 @@ def resnet(fields: Fields) -> Architecture:
         heads=((Head.BASE, ()), (Head.IMAGE_CLASSIFICATION, (classifier,))),
         image=Image(DEFAULT_SIDE_PIXELS, DEFAULT_SIDE_PIXELS, channels, None, fixed_size=False),
         convolutions=plan,
+        checkpointable=False,
         labels=labels,
         # Each batch norm keeps a running mean and variance.
         buffers=sum(2 * step.channels_out for step in plan),
