@@ -13,6 +13,7 @@ from wattmark.observe import quantity
 from wattmark.offers import AMD, NVIDIA, Offer
 
 GIB = 1 << 30
+HOST_MEMORY = "HostMemory"  # the reason of both checks of host memory
 AMPERE = (8, 0)
 NEEDS_AMPERE = (Precision.TF32, Precision.BF16, Precision.BF16_MIXED)
 # The CUDA release that the runner image's torch brings along, and what that asks of a node. A test holds it to the
@@ -217,7 +218,7 @@ def has_the_host_memory(case: Case) -> Objection | None:
     if request is None or not largest or request <= largest:
         return None
     return Objection(
-        "HostMemory",
+        HOST_MEMORY,
         f"the Pod requests {gib(request)} GiB of host memory, the largest node can give {gib(largest)} GiB; "
         "see resources.memory",
     )
@@ -230,7 +231,7 @@ def asks_for_enough_host_memory(case: Case) -> Objection | None:
     if limit is None or need is None or need.low <= limit:
         return None
     return Objection(
-        "HostMemory",
+        HOST_MEMORY,
         f"the run needs {gib(need.low)} to {gib(need.high)} GiB of host memory; "
         f"resources.memory limits it to {gib(int(limit))} GiB",
     )

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
-from wattmark.checks import CHECKS, Asked, Case, Ground, gib, ground, places
+from wattmark.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, ground, places
 from wattmark.estimate import Gpu, Unknown, exceedance
 from wattmark.nodes import Member, NodeType
 from wattmark.observe import quantity
@@ -24,11 +24,12 @@ class Judgement:
     message: str
     need: BytesEstimate | None
     offered: int | None
+    on_cpu: bool
 
     @property
     def about_memory(self) -> bool:
-        """Whether memory decides: with less of a need it would fit."""
-        return self.reason in (MEMORY, SHARED)
+        """Whether memory decides where the workload lies: with less of a need it would fit."""
+        return self.reason in (MEMORY, SHARED) or (self.reason == HOST_MEMORY and self.on_cpu)
 
     @property
     def sure(self) -> bool:
@@ -83,7 +84,7 @@ def _judge(case: Case) -> Judgement:
     else:
         verdict = Verdict.UNKNOWN if deciding.unknown else Verdict.DOES_NOT_FIT
         reason, message = deciding.reason, deciding.message
-    return Judgement(verdict, reason, message[:1024], need, offered)
+    return Judgement(verdict, reason, message[:1024], need, offered, on_cpu=case.ground.offer is None)
 
 
 def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: Judgement) -> NodeTypeAnswer:

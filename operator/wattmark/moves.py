@@ -18,12 +18,14 @@ from wattmark.api.workload import (
     SourceType,
     WorkloadType,
 )
-from wattmark.checks import Ground
+from wattmark.checks import HOST_MEMORY, Ground
 from wattmark.demand import Demand
-from wattmark.estimate import Gpu
+from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import gpu_of, judgements
 from wattmark.models import Architecture
 from wattmark.most import Axis, most_that_fit
+from wattmark.observe import quantity
+from wattmark.offers import MIB
 
 Patch = Mapping[str, Any]
 MOST_STEPS = 1024  # the bound of gradientAccumulationSteps
@@ -51,6 +53,20 @@ def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
     if wanted.resolved.attention is Attention.EAGER and (wanted.architecture.encoder or wanted.architecture.decoder):
         said = "fused attention (SDPA) instead of eager: scores are not kept; as fast or faster"
         yield Proposal((Change.ATTENTION,), (said,), {"runtime": {"attention": "Auto"}}, changes_result=False)
+
+
+def more_host_memory(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
+    """As much host memory as the estimate's high end, where what is asked for is too little."""
+    old = wanted.spec.resources.memory
+    if old is None or all(judged.reason != HOST_MEMORY for judged in judgements(wanted.asked(), grounds)):
+        return
+    needs = (wanted.need_on(gpu_of(ground)) for ground in grounds)
+    sizes = [need.host_bytes.high for need in needs if not isinstance(need, Unknown) and need.host_bytes is not None]
+    new = max(sizes, default=0)
+    if new > (quantity(old) or 0):
+        text = f"{-(-new // MIB)}Mi"
+        said = f"resources.memory {text} instead of {old}: the Pod waits for a node with that much free"
+        yield Proposal((Change.HOST_MEMORY,), (said,), {"resources": {"memory": text}}, changes_result=False)
 
 
 def fused_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -197,6 +213,7 @@ def smaller_sibling(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
 MOVES: tuple[Move, ...] = (
     fused_attention,
     fused_optimizer,
+    more_host_memory,
     checkpointing,
     accumulation,
     another_gpu,
@@ -207,7 +224,7 @@ MOVES: tuple[Move, ...] = (
     smaller_sibling,
 )
 # Those that change no result and need no search: they are offered together as well. The last costs time.
-FREE: tuple[Move, ...] = (fused_attention, fused_optimizer)
+FREE: tuple[Move, ...] = (fused_attention, fused_optimizer, more_host_memory)
 PRESERVING: tuple[Move, ...] = (*FREE, checkpointing)
 # Those whose amount is sought: what is changed beside them leaves more of it.
 SOUGHT: tuple[Move, ...] = (accumulation, smaller_batch, shorter_input)

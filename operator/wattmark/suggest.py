@@ -22,7 +22,7 @@ from wattmark.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, Patch, 
 ENOUGH = 3  # with so many changes that help alone, no two are put together
 MOST_PATCH, MOST_MESSAGE = 512, 512  # the bounds of the API's fields
 _SEVERITY = list(Change)
-_HARMLESS = frozenset((Change.ATTENTION, Change.FUSED_OPTIMIZER, Change.GRADIENT_CHECKPOINTING))
+_HARMLESS = (Change.ATTENTION, Change.FUSED_OPTIMIZER, Change.HOST_MEMORY, Change.GRADIENT_CHECKPOINTING)
 S = TypeVar("S", bound=Model)
 
 
@@ -102,11 +102,11 @@ def _does_less(less: Proposal, more: Proposal) -> bool:
     return part and less.changes_result <= more.changes_result
 
 
-def _rank(fitting: _Fitting) -> tuple[bool, list[int], int]:
-    """What changes no result first, then lesser changes; of the same ones, with more beside that change none."""
-    changes = fitting.proposal.changes
-    severities = sorted((_SEVERITY.index(change) for change in changes if change not in _HARMLESS), reverse=True)
-    return fitting.proposal.changes_result, severities, -len(changes)
+def _rank(fitting: _Fitting) -> tuple[bool, list[int], int, list[int]]:
+    """What changes no result first, then lesser changes; of the same ones, with more beside them that change none."""
+    order = [_SEVERITY.index(change) for change in fitting.proposal.changes]
+    severities = sorted((at for at in order if _SEVERITY[at] not in _HARMLESS), reverse=True)
+    return fitting.proposal.changes_result, severities, -len(order) if severities else len(order), order
 
 
 def _alone(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:

@@ -11,10 +11,11 @@ from tests.unit.test_writing import KEYS, VALUES
 from tests.unit.test_writing import applied as by_the_rfc
 
 from wattmark.api.answers import Verdict
+from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.fallback import Fallback
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.nodes import Member, NodeType, Offer, SeenNode, cpu_type
-from wattmark.preflight import Answer, Fleet, facts, for_check
+from wattmark.preflight import Answer, Fleet, facts, for_benchmark, for_check
 from wattmark.suggest import applied, with_patch
 
 GIB = 1 << 30
@@ -157,6 +158,25 @@ def test_more_passes_take_the_same_samples() -> None:
     shapes = [with_patch(spec, found.patch).workload.training for found in ask(fleet("t4"), spec).fallbacks]
     split = [shape for shape in shapes if shape is not None and shape.gradient_accumulation_steps > 1]
     assert split and all(s.batch_size_per_device * s.gradient_accumulation_steps == 32 for s in split)
+
+
+def test_a_run_on_the_cpu_is_given_more_memory_or_less_to_do() -> None:
+    tight = {"resources": {"gpusPerNode": 0, "memory": "256Mi"}}
+    job = BenchmarkJobSpec.read({"model": {"id": "gpt2"}, **tight})
+    found = for_benchmark(job, facts(job.model, None), fleet("l4"))
+    assert (found.fits, named(found.fallbacks)) == (False, ["HostMemory"])
+    assert with_patch(job, found.fallbacks[0].patch).resources.memory != "256Mi"
+    eager = {"runtime": {"attention": "Eager"}, "resources": {"gpusPerNode": 0, "memory": "1500Mi"}}
+    shape = {"batchSizePerDevice": 16, "input": {"text": {"inputTokens": 960, "outputTokens": 0}}}
+    job = BenchmarkJobSpec.read(
+        {"model": {"id": "gpt2"}, **eager, "workload": {"type": "Inference", "inference": shape}}
+    )
+    found = for_benchmark(job, facts(job.model, None), fleet("l4"))
+    assert found.fallbacks[0].changes_result is False
+    large = {"workload": {"type": "Inference", "inference": {"batchSizePerDevice": 60000}}}
+    job = BenchmarkJobSpec.read({"model": {"id": "gpt2"}, **large, "resources": {"gpusPerNode": 0}})
+    found = for_benchmark(job, facts(job.model, None), fleet("l4"))
+    assert (found.fits, named(found.fallbacks)[0]) == (False, "BatchSize")
 
 
 def test_another_product_saves_nothing_by_itself() -> None:

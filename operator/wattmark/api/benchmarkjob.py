@@ -74,8 +74,9 @@ class PreflightSpec(Model):
         PreflightPolicy.ENFORCE,
         description="Enforce: a run that fits no node type is refused before any Pod exists; an unknown answer runs. "
         "Adapt: such a run is changed, once and before it starts, by the best fallback that changes no result, and "
-        "refused where there is none. Those are: fused attention instead of eager; in training also fused AdamW, "
-        "gradient checkpointing, and (but for models with batch norm) more and smaller passes of a step. "
+        "refused where there is none. Those are: fused attention instead of eager; more resources.memory; in training "
+        "also fused AdamW, gradient checkpointing, and (but for models with batch norm) more and smaller passes of a "
+        "step. "
         "Warn: it runs all the same and condition ModelFits says so. Off: no check.",
     )
 

@@ -16,6 +16,7 @@ class Change(StrEnum):
 
     ATTENTION = "Attention"
     FUSED_OPTIMIZER = "FusedOptimizer"
+    HOST_MEMORY = "HostMemory"
     GRADIENT_CHECKPOINTING = "GradientCheckpointing"
     GRADIENT_ACCUMULATION = "GradientAccumulation"
     NODE_TYPE = "NodeType"
