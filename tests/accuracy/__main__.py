@@ -6,7 +6,7 @@ from tests.accuracy.data import ROOT, components, points
 from tests.accuracy.table import tables
 
 PAGE = ROOT / "docs" / "accuracy.md"
-BEGIN, END = "<!-- python -m tests.accuracy -->\n", "\n<!-- end -->"
+BEGIN, END = "<!-- python -m tests.accuracy -->\n", "\n<!-- end -->\n"
 
 
 def main() -> int:
@@ -14,8 +14,10 @@ def main() -> int:
     found = tables(points(), components())
     print(found)
     page = PAGE.read_text(encoding="utf-8")
-    before, _, rest = page.partition(BEGIN)
-    _, _, after = rest.partition(END)
+    before, begin, rest = page.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not begin or not end:
+        raise SystemExit(f"{PAGE} has lost its markers: nothing was written")
     PAGE.write_text(f"{before}{BEGIN}{found}{END}{after}", encoding="utf-8")
     return 0
 

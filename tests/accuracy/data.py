@@ -115,7 +115,10 @@ def _component(entry: Mapping[str, Any]) -> Component:
     once = (more["batch"] - less["batch"]) * logits["tokens"] * logits["vocabulary"] * 2
     batch = "workload.training.batchSizePerDevice"
     runs = (_with(spec, batch, run["batch"]) for run in (more, less))
-    return Component(entry["title"], tuple(entry["of"]), entry["phase"], size - 2 * once, size - once, *runs)
+    fewest, most = logits["copies"]
+    return Component(
+        entry["title"], tuple(entry["of"]), entry["phase"], size - most * once, size - fewest * once, *runs
+    )
 
 
 def merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
