@@ -53,7 +53,9 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
     size = question.count.total * question.formats.weight
     every = _gradients(size)
     before = every if question.accumulates else _gradients(0)
-    started = (weights, states, before, _gradients(moments.gradients))
+    # The output projection's gradient comes when those of the logits are gone, but for the one that it is made of.
+    first = 0 if question.projection else moments.gradients
+    started = weights, states, before, _kept_copies(question), moments.part(moments.early)
     # A new gradient is added to the old one, and gone then.
     largest = question.largest_tensor * question.formats.weight
     late = every if question.accumulates else _gradients(size - moments.missing)
@@ -65,14 +67,23 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
             (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False), before),
         ),
         *_recomputed(question, moments, (weights, states, before)),
-        PhaseParts(
-            Phase.BACKWARD,
-            (*started, _kept_copies(question), moments.part(moments.early), _logits(question, backward=True)),
-        ),
+        PhaseParts(Phase.BACKWARD, (*started, _gradients(first), _logits(question, backward=True))),
+        *_projected(question, moments, started),
         PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.late), late, _layer_copies(question))),
         PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.last), last)),
         PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(question))),
     )
+
+
+def _projected(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """The moment in which the output projection's gradient is made, in the compute format first, of the logits' one."""
+    if not question.projection:
+        return ()
+    formats = question.formats
+    logits = question.batch * question.input_tokens * (question.architecture.vocab or 0) * formats.compute
+    made = question.projection * (formats.weight + (formats.compute if formats.mixed else 0))
+    part = Part(ComponentName.LOGITS, exact(logits), f"gradient of batch x tokens x vocabulary x {formats.compute} B")
+    return (PhaseParts(Phase.BACKWARD, (*there, part, _gradients(made))),)
 
 
 def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:

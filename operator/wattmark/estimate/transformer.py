@@ -215,11 +215,15 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     if stack.shared_norm and formats.stream == size:
         inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
+    raised = 0
+    if stack.activation == "gelu_new" and formats.mixed and run.on_gpu:
+        # A GPU's autocast takes powers in fp32: the input's copy, the tangent, its sum, and the result before a gate.
+        raised = (4 if stack.gated else 3) * (4 - size) * width
     inner = 0
     if stack.inner_dropout and stack.hidden_dropout > 0:
         # A mask; and the dropped version, unless only that is still needed, as behind a gate's product.
         inner = width * mask_bytes(run, formats) + (0 if stack.gated else width * size)
-    return inputs + widths * width * size + inner
+    return inputs + widths * width * size + raised + inner
 
 
 def _mixture_saved(stack: Stack, formats: Formats) -> int:
