@@ -151,6 +151,9 @@ def has_kernels(case: Case) -> Objection | None:
 def has_the_driver(case: Case) -> Objection | None:
     """The node's driver is new enough for the runner's CUDA. Where no label tells the driver, the run itself will."""
     offer = case.ground.offer
+    if offer is not None and not offer.driver and offer.cuda is not None and offer.cuda[0] < RUNNER_CUDA:
+        runs = "{}.{}".format(*offer.cuda)
+        return Objection("Driver", f"the runner has CUDA {RUNNER_CUDA}, the driver of these nodes runs up to {runs}")
     major = offer.driver.partition(".")[0] if offer is not None else ""
     if not major.isdecimal() or int(major) >= LEAST_DRIVER:
         return None

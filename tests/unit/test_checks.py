@@ -25,6 +25,13 @@ CASES: list[Any] = [
     ),
     pytest.param({"offer": {"driver": ""}}, "Memory", "needs", id="a driver that no label tells"),
     pytest.param(
+        {"offer": {"driver": "", "cuda": (12, 8)}},
+        "Driver",
+        "the runner has CUDA 13, the driver of these nodes runs up to 12.8",
+        id="the CUDA version alone",
+    ),
+    pytest.param({"offer": {"driver": "", "cuda": (13, 0)}}, "Memory", "needs", id="a CUDA version that will do"),
+    pytest.param(
         {"offer": {"capability": (7, 0)}, "precision": Precision.FP16},
         "ComputeCapability",
         "kernels from compute capability 7.5, this GPU has 7.0",

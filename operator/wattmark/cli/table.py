@@ -35,6 +35,26 @@ VERDICT_STYLES = {
 }
 
 
+# Of what is asked, not worth a word.
+USUAL = {
+    ("outputTokens", "0"),
+    ("gradientAccumulationSteps", "1"),
+    ("gradientCheckpointing", "None"),
+    ("attention", "Auto"),
+}
+WORDS = {
+    "workloadType": "{}",
+    "batchSizePerDevice": "batch {}",
+    "inputTokens": "{} tokens in",
+    "outputTokens": "{} out",
+    "heightPixels": "{} pixels high",
+    "widthPixels": "{} wide",
+    "audioSeconds": "{} s of sound",
+    "precision": "{}",
+    "optimizer": "{}",
+}
+
+
 @dataclass(frozen=True, slots=True)
 class Look:
     """How a component is drawn: its glyph, the one for terminals without Unicode, and its colour."""
@@ -124,23 +144,13 @@ def _headline(question: Question, status: ModelCheckStatus) -> Text:
 
 
 def _asked(question: Question, status: ModelCheckStatus) -> Text:
-    resolved = status.resolved
-    if resolved is None:
+    if status.resolved is None:
         return Text(question.spec.workload.type.value)
-    sample, pixels = resolved.input, ""
-    if sample.height_pixels is not None:
-        pixels = f"{sample.height_pixels} x {sample.width_pixels} pixels"
-    parts = [
-        resolved.workload_type.value,
-        f"batch {resolved.batch_size_per_device}",
-        "" if sample.input_tokens is None else f"{sample.input_tokens} tokens in",
-        f"{sample.output_tokens} out" if sample.output_tokens else "",
-        pixels,
-        "" if resolved.optimizer is None else resolved.optimizer.value,
-        resolved.precision.value,
-        f"attention {resolved.attention.value}",
-    ]
-    return Text(", ".join(part for part in parts if part))
+    told = status.resolved.wire()
+    told |= told.pop("input")
+    rest = sorted(told.keys() - WORDS.keys())
+    said_of = ((name, str(told[name])) for name in (*WORDS, *rest) if name in told)
+    return Text(", ".join(WORDS.get(one[0], f"{one[0]} {{}}").format(one[1]) for one in said_of if one not in USUAL))
 
 
 def _needed(need: Need) -> Text:
