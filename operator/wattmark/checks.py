@@ -15,7 +15,12 @@ from wattmark.offers import AMD, NVIDIA, Offer
 GIB = 1 << 30
 HOST_MEMORY = "HostMemory"  # the reason of both checks of host memory
 AMPERE = (8, 0)
-NEEDS_AMPERE = (Precision.TF32, Precision.BF16, Precision.BF16_MIXED)
+# What needs compute capability 8.0, and what does without.
+_OLDER = {
+    Precision.TF32: "fp32",
+    Precision.BF16: "fp16 (in training fp16-mixed)",
+    Precision.BF16_MIXED: "fp16-mixed",
+}
 # The CUDA release that the runner image's torch brings along, and what that asks of a node. A test holds it to the
 # image's lock file. Drivers: table 1 of NVIDIA's "Minor Version Compatibility"; CUDA 13 has no kernels before Turing.
 RUNNER_CUDA = 13
@@ -165,7 +170,7 @@ def has_the_driver(case: Case) -> Objection | None:
 def can_do_the_precision(case: Case) -> Objection | None:
     """The GPU computes in the precision that is asked for."""
     offer, precision = case.ground.offer, case.asked.precision
-    if offer is None or precision not in NEEDS_AMPERE:
+    if offer is None or precision not in _OLDER:
         return None
     if offer.capability is None:
         return Objection(
@@ -177,7 +182,7 @@ def can_do_the_precision(case: Case) -> Objection | None:
     if offer.capability >= AMPERE:
         return None
     major, minor = offer.capability
-    other = "fp32" if precision is Precision.TF32 else precision.value.replace("bf16", "fp16")
+    other = _OLDER[precision]
     return Objection(
         "Precision", f"{precision.value} needs compute capability 8.0, this GPU has {major}.{minor}; use {other}"
     )

@@ -271,3 +271,12 @@ def test_node_types_that_may_come_decide_as_well(nodes: list[Any], more: list[As
         assert found.predictions[0].node_type == "NVIDIA-H100-80GB-HBM3-80GiB-x8"
         assert found.predictions[0].offered_from == "the table of products"
         assert found.products == (("NVIDIA-H100-80GB-HBM3",) if nodes else None)
+
+
+def test_what_would_be_the_most_is_told_where_it_is_asked_and_not_before_a_run() -> None:
+    question = ModelCheckSpec.read({"model": GPT2})
+    (told,) = for_check(question, facts(question.model, None), cluster(LARGE)).node_types
+    assert told.largest_batch_size_per_device is not None and told.largest_batch_size_per_device > 8
+    assert told.longest_input_tokens == 1024 - 128  # all that GPT-2 takes beside what it generates
+    (before_a_run,) = before(cluster(LARGE)).predictions
+    assert before_a_run.largest_batch_size_per_device is None and before_a_run.longest_input_tokens is None

@@ -255,7 +255,8 @@ class BenchmarkJobStatus(Model):
     )
     fallbacks: Annotated[list[Fallback], Field(max_length=MOST_FALLBACKS), map_list("rank")] = Field(
         default_factory=list,
-        description="Where it fits none of the node types: changes with which it fits one, best first.",
+        description="Where it fits none of the node types: changes with which it fits one, best first. The spec of a "
+        "BenchmarkJob cannot be changed: patch its manifest (kubectl patch --local) under another name.",
     )
     adaptation: Fallback | None = Field(
         None,
