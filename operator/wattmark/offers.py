@@ -102,7 +102,7 @@ def _whole(labels: Mapping[str, str], resource: str, count: int) -> Offer:
         claims, missing = [], f"label {_GKE}gpu-partition-size says slices of {partition}, and none says their memory"
     else:
         claims += _claims(labels, label)
-    size, origin = _agreed(claims, missing)
+    size, origin = _agreed(claims, f"{missing}; set the annotation {MEMORY_ANNOTATION}")
     clients = max(_number(labels, "nvidia.com/gpu.replicas"), _number(labels, f"{_GKE}max-shared-clients-per-gpu"))
     size, origin = _counted(labels, "nvidia.com/gpu", count, clients, (size, origin))
     strategies = {labels.get(name, "") for name in ("nvidia.com/gpu.sharing-strategy", f"{_GKE}gpu-sharing-strategy")}
@@ -161,7 +161,9 @@ def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     if known is not None and partition.startswith("spx"):
         claims.append(_Claim(known.memory_mib * MIB, _TABLE))
     size, origin = _agreed(
-        claims, f"{_unread(labels, 'amd.com/gpu.vram')}, and the table of products does not list the GPU"
+        claims,
+        f"{_unread(labels, 'amd.com/gpu.vram')}, and the table of products does not list the GPU; "
+        f"set the annotation {MEMORY_ANNOTATION}",
     )
     product = labels.get("amd.com/gpu.product-name") or labels.get("beta.amd.com/gpu.product-name", "")
     name = product or (known.name if known else "AMD")

@@ -13,6 +13,8 @@ from tests.cluster.paths import ROOT
 from tests.cluster.targets import Access
 from tests.e2e.conftest import OPERATOR_USER, Tool
 
+from wattmark.settings import from_environment
+
 CHART = ROOT / "helm" / "wattmark"
 OURS = f"app.kubernetes.io/instance={RELEASE}"
 OTHER = "other"
@@ -61,6 +63,7 @@ def test_the_chart_passes_helms_own_linter(helm: Tool) -> None:
         pytest.param({}, "image.operator.repository is not set", id="an image must be named"),
         pytest.param({"replicas": "2"}, "replicas", id="a value that is not there"),
         pytest.param({"scope": "galaxy"}, "/scope", id="a value that is none of those allowed"),
+        pytest.param({"assumedNodeTypes[0].product": "L4"}, "missing property 'gpus'", id="GPUs without their number"),
         pytest.param({"image.runner.digest": "sha256:beef"}, "/image/runner/digest", id="a digest that is none"),
     ],
 )
@@ -86,6 +89,13 @@ def test_one_namespace_takes_a_role_and_no_rights_elsewhere(helm: Tool) -> None:
     environment = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert environment["WATTMARK_NAMESPACE"] == NAMESPACE
     assert environment["WATTMARK_READ_ALL_PODS"] == "false"
+
+
+def test_assumed_node_types_are_such_as_the_operator_reads(helm: Tool) -> None:
+    values = {"assumedNodeTypes[0].product": "H100-SXM", "assumedNodeTypes[0].gpus": "8"}
+    container = _only(_render(helm, **values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    read = from_environment({variable["name"]: variable.get("value", "") for variable in container["env"]})
+    assert [(one.product.name, one.gpus) for one in read.assumed_node_types] == [("NVIDIA-H100-80GB-HBM3", 8)]
 
 
 def test_two_releases_share_no_name(helm: Tool) -> None:
