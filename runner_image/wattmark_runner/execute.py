@@ -60,6 +60,7 @@ class _Run:
         self._peaks = device.allocator_peaks
         self._doing = "while loading the model"
         loaded = load(self._order, device, self._token)
+        parameters = loaded.parameter_count  # before adapters are put in
         self._doing = "while preparing the workload"
         work = workload(loaded, device)
         self._doing = "while running the workload"
@@ -68,7 +69,7 @@ class _Run:
         ran = Ran(
             iteration=work,
             warmup_iterations=self._order.measure.warmup_iterations,
-            parameter_count=loaded.parameter_count,
+            parameter_count=parameters,
             model_load_seconds=loaded.seconds,
             host_peak_bytes=host_peak_bytes(),
             devices=memory.devices,

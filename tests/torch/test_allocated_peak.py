@@ -23,6 +23,7 @@ from wattmark.models.resolve import Impossible, resolve
 
 torch = pytest.importorskip("torch")
 
+from wattmark_runner.workloads.adapters import adapt  # noqa: E402
 from wattmark_runner.workloads.training import optimizer_of  # noqa: E402
 
 BATCH, TOKENS, VOCABULARY = 8, 128, 1000
@@ -65,6 +66,8 @@ def peak(read: Architecture, name: str, resolved: Resolved, config: dict[str, An
     model = built(config, head_for(read, resolved.workload_type), attention_of(name), dtype).train(training)
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
         model.gradient_checkpointing_enable({"use_reentrant": False})
+    if resolved.lora:
+        adapt(model, resolved.lora)
     optimizer = optimizer_of(resolved, model.parameters()) if training else None
     inputs = batch(read, training, dtype)
 
@@ -137,6 +140,18 @@ def test_recomputed_layers_and_accumulated_gradients(name: str, options: dict[st
     predicted, tracked = compared(name, WorkloadType.TRAINING, precision, options)
     assert predicted.low <= tracked <= predicted.high
     assert abs(predicted.likely / tracked - 1) < 0.05
+
+
+@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16, Precision.BF16_MIXED])
+@pytest.mark.parametrize(
+    "options", [{"lora": {}}, {"lora": {"targets": "Attention"}}, CHECKPOINTED | {"lora": {}}], ids=str
+)
+@pytest.mark.parametrize("name", ["an encoder", "GPT-2", "Llama with grouped heads", "T5", "a vision transformer"])
+def test_adapters_beside_frozen_weights(name: str, options: dict[str, Any], precision: Precision) -> None:
+    predicted, tracked = compared(name, WorkloadType.TRAINING, precision, options)
+    assert predicted.low <= tracked <= predicted.high
+    # What autocast copies for an adapter is not followed copy by copy.
+    assert abs(predicted.likely / tracked - 1) < (0.1 if precision is Precision.BF16_MIXED else 0.05)
 
 
 @pytest.mark.parametrize("optimizer", Optimizer)

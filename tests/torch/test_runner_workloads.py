@@ -9,7 +9,8 @@ import transformers
 
 from wattmark.api.order import RunOrder
 from wattmark.api.report import REPORT_LIMIT_BYTES, Report
-from wattmark.api.workload import Optimizer
+from wattmark.api.workload import LoraTargets, Optimizer, Weights
+from wattmark.estimate import Question
 from wattmark_runner import run
 from wattmark_runner.report import encode
 
@@ -219,6 +220,29 @@ def test_every_optimizer_steps_on_accumulated_gradients_of_recomputed_layers(opt
     figures = report.results
     samples = figures.throughput.samples_per_second * figures.window_seconds
     assert samples == pytest.approx(2 * BATCH * figures.iterations, rel=1e-4)
+
+
+@pytest.mark.parametrize("targets", LoraTargets)
+@pytest.mark.parametrize("kind", ["bert", "gpt2", "llama", "t5", "vit"])
+def test_a_step_with_adapters_changes_them_and_nothing_else(kind: str, targets: LoraTargets) -> None:
+    from wattmark_runner.device import Cpu
+    from wattmark_runner.models import load
+    from wattmark_runner.workloads import workload
+
+    asked = order(kind, "training").model_dump(by_alias=True, mode="json", exclude_none=True)
+    asked["workload"]["training"] |= {"lora": {"rank": 3, "targets": targets}}
+    loaded = load(RunOrder.model_validate(asked), Cpu(), None)
+    work = workload(loaded, Cpu())
+    before = {name: value.detach().clone() for name, value in loaded.model.named_parameters()}
+    work.run()
+    changed = {name for name, value in loaded.model.named_parameters() if not torch.equal(before[name], value)}
+    trained = {name for name in before if "lora_" in name}
+    # An adapter's second matrix starts at zero, so that the first has no gradient in the first step.
+    assert changed and changed <= trained and {name for name in trained if "lora_B" in name} <= changed
+    if kind in ("bert", "llama", "t5", "vit"):  # GPT-2 has one matrix for query, key and value
+        count = sum(before[name].numel() for name in trained)
+        resolved, known = loaded.resolved, loaded.architecture
+        assert count == Question(known, resolved, Weights.RANDOM, on_gpu=False).trained_elements
 
 
 def test_two_halves_of_a_batch_give_the_gradient_of_the_whole() -> None:

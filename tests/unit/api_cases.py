@@ -83,6 +83,11 @@ TAKEN = [
             },
         },
     ),
+    taken("adapters by default", workload={"type": "Training", "training": {"lora": {}}}),
+    taken(
+        "adapters of attention",
+        workload={"type": "Training", "training": {"lora": {"rank": 64, "targets": "Attention"}}},
+    ),
     taken("a run on the CPU", resources={"gpusPerNode": 0}),
     taken("precision and attention", runtime={"precision": "bf16-mixed", "attention": "Eager"}),
     taken("all that is measured by hand", measure={"warmupIterations": 1, "windowSeconds": 1, "minIterations": 2}),
@@ -317,6 +322,16 @@ SCHEMA = [
         "another optimizer",
         "spec.workload.training.optimizer: Unsupported value: ",
         workload={"type": "Training", "training": {"optimizer": "Lion"}},
+    ),
+    refused(
+        "an adapter without width",
+        body("workload.training.lora.rank", "should be greater than or equal to 1"),
+        workload={"type": "Training", "training": {"lora": {"rank": 0}}},
+    ),
+    refused(
+        "adapters of other matrices",
+        "spec.workload.training.lora.targets: Unsupported value: ",
+        workload={"type": "Training", "training": {"lora": {"targets": "Embeddings"}}},
     ),
     refused(
         "some checkpointing",

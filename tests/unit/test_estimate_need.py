@@ -10,6 +10,7 @@ from wattmark.api.answers import ComponentName, Need, Phase
 from wattmark.api.order import Resolved
 from wattmark.api.workload import (
     GradientCheckpointing,
+    LoraTargets,
     Optimizer,
     Precision,
     RuntimeSpec,
@@ -137,6 +138,25 @@ def test_what_an_optimizer_keeps_and_what_its_step_takes(optimizer: str, states:
     assert step[ComponentName.WORKSPACE] == temporaries
 
 
+@pytest.mark.parametrize(
+    ("targets", "widths"),
+    [
+        pytest.param("Attention", 4096 * 2 + 4096 * 2 + 2 * (4096 + 1024), id="query, output, key and value"),
+        pytest.param("AllLinear", 4 * 4096 + 2 * 5120 + 3 * (4096 + 14336), id="gate, up and down as well"),
+    ],
+)
+def test_adapters_alone_have_gradients_and_states(targets: str, widths: int) -> None:
+    read = known("llama-3.1-8b")
+    lora = {"rank": 16, "targets": targets}
+    found = needed(read, asked(read, WorkloadType.TRAINING, Precision.BF16, batchSizePerDevice=1, lora=lora))
+    adapters = 2 * 32 * 16 * widths
+    assert part(found, ComponentName.WEIGHTS) == 2 * 8_030_261_248 + adapters
+    assert part(found, ComponentName.OPTIMIZER) == 2 * adapters
+    assert part(found, ComponentName.GRADIENTS) <= adapters
+    full = needed(read, asked(read, WorkloadType.TRAINING, Precision.BF16, batchSizePerDevice=1))
+    assert found.allocated_bytes.high < full.allocated_bytes.low / 2
+
+
 def test_accumulated_gradients_are_there_in_the_forward_pass() -> None:
     read = known("llama-3.1-8b")
     shape = {"batchSizePerDevice": 8, "inputTokens": 2048, "optimizer": "SGD"}
@@ -226,6 +246,7 @@ def test_what_no_formula_covers_is_unknown_with_its_reason() -> None:
             "optimizer": st.sampled_from(Optimizer),
             "gradientAccumulationSteps": st.integers(1, 1024),
             "gradientCheckpointing": st.sampled_from(GradientCheckpointing),
+            "lora": st.fixed_dictionaries({"rank": st.integers(1, 64), "targets": st.sampled_from(LoraTargets)}),
         },
     ),
 )
@@ -236,7 +257,7 @@ def test_a_larger_batch_never_needs_less(
     if workload is WorkloadType.INFERENCE:
         options = {}
     if name == "resnet-50":
-        options.pop("gradientCheckpointing", None)
+        options = {key: value for key, value in options.items() if key not in ("gradientCheckpointing", "lora")}
     small, large = (
         needed(read, asked(read, workload, precision, batchSizePerDevice=size, **options)).allocated_bytes
         for size in (batch, batch + 1)

@@ -229,6 +229,15 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             "type resnet",
             id="checkpointing without transformer layers",
         ),
+        pytest.param(
+            "resnet-18",
+            ask("training", lora={}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_TRAINING,
+            "lora needs transformer layers",
+            id="adapters without transformer layers",
+        ),
     ],
 )
 def test_impossible(

@@ -8,6 +8,7 @@ from wattmark.api.schema import Model, ShortText
 from wattmark.api.workload import (
     Attention,
     GradientCheckpointing,
+    LoraSpec,
     Optimizer,
     Precision,
     RuntimeSpec,
@@ -58,6 +59,7 @@ class Resolved(Model):
     gradient_checkpointing: GradientCheckpointing | None = Field(
         None, description="Which activations are computed again in the backward pass; in training."
     )
+    lora: LoraSpec | None = Field(None, description="The adapters that are trained; absent where all parameters are.")
     precision: Precision = Field(description="The numeric format.")
     attention: Attention = Field(description="The attention implementation asked for.")
 

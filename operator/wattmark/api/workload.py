@@ -67,6 +67,24 @@ class GradientCheckpointing(StrEnum):
     FULL = "Full"
 
 
+class LoraTargets(StrEnum):
+    """Which matrices of the layers get adapters."""
+
+    ALL_LINEAR = "AllLinear"
+    ATTENTION = "Attention"
+
+
+class LoraSpec(Model):
+    """Low-rank adapters beside frozen matrices (arXiv 2106.09685), as peft makes them."""
+
+    rank: Annotated[int, Field(ge=1, le=1024)] = Field(16, description="Inner width of an adapter's two matrices.")
+    targets: LoraTargets = Field(
+        LoraTargets.ALL_LINEAR,
+        description="AllLinear: every linear layer within the transformer layers. Attention: those of attention alone. "
+        "Embeddings, output projection and classifiers stay frozen, without adapters.",
+    )
+
+
 class SecretKeyRef(Model):
     """One key of a Secret in the object's own namespace."""
 
@@ -257,6 +275,11 @@ class TrainingSpec(Model):
         GradientCheckpointing.NONE,
         description="Full: each layer keeps only its input and is computed again in the backward pass: less memory, "
         "about a third more computation, the same result. None: all activations are kept. Transformers only.",
+    )
+    lora: LoraSpec | None = Field(
+        None,
+        description="Train low-rank adapters and nothing else: gradients and states are the adapters', which are in "
+        "the weights' format; the model itself is frozen. Transformers only. Default: every parameter is trained.",
     )
 
 

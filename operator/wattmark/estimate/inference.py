@@ -37,11 +37,13 @@ def weights_part(question: Question) -> Part:
     count = question.count
     size = (count.total + count.buffers) * question.formats.weight
     tables = question.architecture.table_bytes
+    adapters = question.trained_elements * question.formats.weight if question.adapters else 0
     return Part(
         ComponentName.WEIGHTS,
-        exact(size + tables),
+        exact(size + tables + adapters),
         f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once"
-        + (f"; {tables} B of fixed tables" if tables else ""),
+        + (f"; {tables} B of fixed tables" if tables else "")
+        + (f"; {adapters} B of adapters" if adapters else ""),
     )
 
 

@@ -10,14 +10,14 @@ from wattmark.models import Kind, Weights
 
 def states(question: Question) -> Part:
     """What an optimizer keeps from step to step, made in the first one."""
-    count, size = question.count.total, question.formats.weight
+    count, size = question.trained_elements, question.formats.weight
     match question.resolved.optimizer:
         case Optimizer.SGD:
             return Part(ComponentName.OPTIMIZER, exact(0), "SGD without momentum keeps no states")
         case Optimizer.SGD_MOMENTUM:
             return Part(ComponentName.OPTIMIZER, exact(count * size), f"momentum: {count} parameters x {size} B")
         case Optimizer.ADAFACTOR:
-            elements = sum(weight.count * _factored(weight, question) for weight in question.stored)
+            elements = sum(weight.count * _factored(weight, question) for weight in question.trained)
             formula = f"Adafactor: {elements} rows and columns of matrices, elements of vectors x {size} B"
             return Part(ComponentName.OPTIMIZER, exact(elements * size), formula)
         case Optimizer.ADAMW | Optimizer.ADAMW_FUSED | None:
@@ -29,7 +29,7 @@ def unknown_state(question: Question) -> str | None:
     """Why the size of the states is not known, None where it is."""
     if question.resolved.optimizer is not Optimizer.ADAFACTOR:
         return None
-    convolutions = (weight for weight in question.stored if weight.kind is Kind.CONVOLUTION)
+    convolutions = (weight for weight in question.trained if weight.kind is Kind.CONVOLUTION)
     odd = next((weight.name for weight in convolutions if question.kernel(weight) is None), None)
     return odd and f"the closed form does not know the kernel of {odd}, which the size of Adafactor's state depends on"
 
@@ -61,7 +61,7 @@ def step_temporaries(question: Question) -> Part:
     update is still there, and its new means. The others update in place.
     """
     size = question.formats.weight
-    every, largest = question.count.total * size, question.largest_tensor * size
+    every, largest = question.trained_elements * size, question.largest_tensor * size
     pair = question.largest_neighbours * size
     match question.resolved.optimizer:
         case Optimizer.SGD | Optimizer.SGD_MOMENTUM:
@@ -69,7 +69,7 @@ def step_temporaries(question: Question) -> Part:
         case Optimizer.ADAMW_FUSED:
             return Part(ComponentName.WORKSPACE, exact(0), "a fused AdamW updates in place")
         case Optimizer.ADAFACTOR:
-            means = max(_factored(weight, question) for weight in question.stored) * size
+            means = max(_factored(weight, question) for weight in question.trained) * size
             formula = "Adafactor: updates of two tensors, one after the other, and one's new means"
             return Part(ComponentName.WORKSPACE, spread(pair + means, 0.5, 1), formula)
         case Optimizer.ADAMW | None:

@@ -5,9 +5,9 @@ from itertools import pairwise
 
 from wattmark.api import workload
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Attention, GradientCheckpointing, WorkloadType
+from wattmark.api.workload import Attention, GradientCheckpointing, LoraTargets, WorkloadType
 from wattmark.estimate.formats import Formats, formats
-from wattmark.estimate.transformer import Pass
+from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import (
     Architecture,
     Family,
@@ -102,6 +102,12 @@ class Question:
         return self.resolved.gradient_checkpointing is GradientCheckpointing.FULL
 
     @property
+    def adapters(self) -> Adapters | None:
+        """The adapters that are trained in place of the model's own parameters."""
+        lora = self.resolved.lora
+        return None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR)
+
+    @property
     def head(self) -> Head:
         """What stands on top of the model."""
         return head_for(self.architecture, self.resolved.workload_type)
@@ -113,9 +119,34 @@ class Question:
 
     @property
     def largest_neighbours(self) -> int:
-        """Elements of the two largest tensors that follow one another."""
-        sizes = [self._elements(w) for w in self.stored for _ in range(min(2, w.count)) if w.kind is not Kind.NORM]
+        """Elements of the two largest trained tensors that follow one another."""
+        sizes = [self._elements(w) for w in self.trained for _ in range(min(2, w.count)) if w.kind is not Kind.NORM]
         return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
+
+    @property
+    def trained(self) -> tuple[Weights, ...]:
+        """The tensors that a training step updates: all that are stored, or the adapters' two matrices each.
+
+        Fused matrices have one adapter; query, key and value are counted as three where one matrix gives them, and so
+        are gate and up: too much by 2 (or 1) times rank x hidden in such a layer.
+        """
+        if self.adapters is None:
+            return self.stored
+        names = ("attention", "cross", "mlp") if self.adapters.mlp else ("attention", "cross")
+        return tuple(
+            adapter
+            for weight in self.layers
+            if any(f".{name}." in weight.name for name in names)
+            for adapter in (
+                Weights(f"{weight.name}.a", Kind.LINEAR, self.adapters.rank, weight.inputs, count=weight.count),
+                Weights(f"{weight.name}.b", Kind.LINEAR, weight.outputs, self.adapters.rank, count=weight.count),
+            )
+        )
+
+    @property
+    def trained_elements(self) -> int:
+        """Elements of all tensors that a training step updates."""
+        return sum(weight.elements * weight.count for weight in self.trained)
 
     @property
     def pretrained(self) -> bool:
@@ -134,8 +165,8 @@ class Question:
 
     @property
     def largest_tensor(self) -> int:
-        """Elements of the largest single tensor."""
-        return max(self._elements(weight) for weight in self.stored)
+        """Elements of the largest single tensor that is trained."""
+        return max(self._elements(weight) for weight in self.trained)
 
     def _elements(self, weight: Weights) -> int:
         """Elements of one tensor: a layer's experts are one."""
@@ -169,5 +200,5 @@ class Question:
             memory = tokens if stack.cross_attention else 0
             generates = self.architecture.family is Family.ENCODER_DECODER and self.output_tokens and stack.causal
             length = 1 if generates else tokens
-            whole.append((stack, Pass(length, length, memory, self.eager(stack), self.on_gpu)))
+            whole.append((stack, Pass(length, length, memory, self.eager(stack), self.on_gpu, self.adapters)))
         return tuple(whole)

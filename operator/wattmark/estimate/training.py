@@ -50,7 +50,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
     """
     weights, states, copies = weights_part(question), optimizer.states(question), _copies(question)
     moments = _convolutions(question) if question.architecture.convolutions else _layers(question)
-    size = question.count.total * question.formats.weight
+    size = question.trained_elements * question.formats.weight
     every = _gradients(size)
     before = every if question.accumulates else _gradients(0)
     # The output projection's gradient comes when those of the logits are gone, but for the one that it is made of.
@@ -77,7 +77,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
 
 def _projected(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
     """The moment in which the output projection's gradient is made, in the compute format first, of the logits' one."""
-    if not question.projection:
+    if not question.projection or question.adapters:
         return ()
     formats = question.formats
     logits = question.batch * question.input_tokens * (question.architecture.vocab or 0) * formats.compute
@@ -97,7 +97,8 @@ def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) 
     done = 0
     if decoder and question.architecture.encoder:
         gone = question.batch * question.input_tokens * decoder.hidden * question.formats.stream
-        done = (decoder.layers - 1) * max(0, question.layer_matrices * question.formats.weight - gone)
+        matrices = 0 if question.adapters else question.layer_matrices
+        done = (decoder.layers - 1) * max(0, matrices * question.formats.weight - gone)
     again = (*there, _layer_copies(question), moments.part(moments.again), _gradients(moments.gradients + done))
     return PhaseParts(Phase.FORWARD, running), PhaseParts(Phase.BACKWARD, again)
 
@@ -155,23 +156,27 @@ def _layers(question: Question) -> _Moments:
         backward = max(backward, fullest - one - (0 if post else hidden * formats.stream))
         # What a layer saves holds its input as well, but where a copy of another width is saved in its place.
         apart = formats.mixed if post else formats.stream < 4 and stack.norm is not Norm.LAYER
-        own = 0 if apart else hidden * formats.stream
-        again = max(again, fullest - own + transformer.held_once(stack, run, formats))
+        twice = 0 if apart else hidden * formats.stream
+        again = max(again, fullest - twice + transformer.held_once(stack, run, formats))
         # The embeddings keep their dropout's mask, and their norm its input.
         before = mask + (formats.stream if post else 0) + (formats.stream if apart else 0)
         late = max(late, fullest + pixels + hidden * before)
         first += hidden * (formats.stream * (2 if post else 1) + mask)
         held = max(held, batch * transformer.held(stack, run, formats))
-    projection = question.projection * formats.weight
-    embeddings = question.count.embedding * formats.weight - (projection if architecture.tied else 0)
+    generates = question.projection > 0
+    projection = embeddings = own = 0
+    if question.adapters is None:  # frozen weights have no gradients
+        projection = question.projection * formats.weight
+        embeddings = question.count.embedding * formats.weight - (projection if architecture.tied else 0)
+        own = (question.layer_matrices - question.largest_matrix) * formats.weight
     kept = edges + (inputs if question.checkpoints else size)
     return _Moments(
         forward=kept,
         # With a vocabulary to project on, the gradients of logits are what the first moment of the way back holds.
-        early=kept if projection else kept + backward,
+        early=kept if generates else kept + backward,
         gradients=projection,
         late=late,
-        missing=(question.layer_matrices - question.largest_matrix) * formats.weight + embeddings,
+        missing=own + embeddings,
         # A tied embedding's gradient comes in two halves, the output's first; their sum is a third of their size.
         last=first + (2 * projection if architecture.tied else 0),
         bounds=UNFUSED if unfused else SAVED,

@@ -21,11 +21,19 @@ ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four ind
 
 
 @dataclass(frozen=True, slots=True)
+class Adapters:
+    """Low-rank adapters beside frozen matrices: of attention, and, with `mlp`, of the feed-forward part as well."""
+
+    rank: int
+    mlp: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Pass:
     """One run through a stack: `tokens` new ones in each sample, which attend to `keys` (themselves included).
 
     `memory` are the tokens of an encoder that cross-attention reads. `eager` tells that attention scores are
-    materialized.
+    materialized; `adapters` that the layer's own weights are frozen.
     """
 
     tokens: int
@@ -33,6 +41,7 @@ class Pass:
     memory: int = 0
     eager: bool = False
     on_gpu: bool = True
+    adapters: Adapters | None = None
 
 
 def mask_bytes(run: Pass, formats: Formats) -> int:
@@ -109,9 +118,11 @@ def saved(stack: Stack, run: Pass, formats: Formats) -> int:
     parts = _attention_saved(stack, run, formats, inputs=1 if stack.fused_projections else 3, memory=0)
     if stack.cross_attention:
         parts += _attention_saved(stack, run, formats, inputs=1, memory=run.memory)
-    norms = _norms(stack) * _norm_saved(stack, formats)
+    norms = _norms(stack) * _norm_saved(stack, run, formats)
     if stack.query_key_norms:
-        norms += (stack.query_width + stack.kv_width) * (4 + formats.compute)
+        norms += (stack.query_width + stack.kv_width) * (4 + (0 if run.adapters else formats.compute))
+    if run.adapters:
+        norms += adapted(stack, run.adapters) * run.adapters.rank * formats.compute
     masks = (3 if stack.cross_attention else 2) * stack.hidden * mask_bytes(run, formats) if dropout else 0
     return parts + tokens * (norms + masks + _mlp_saved(stack, run, formats))
 
@@ -143,13 +154,17 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     everything, size = saved(stack, run, formats), formats.compute
     width = max(1, stack.experts_per_token) * stack.intermediate
     widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
+    if run.adapters and run.adapters.mlp:
+        # The last matrix's input has two gradients, its own and its adapter's, which are added to a third; autocast
+        # makes the adapter's in fp32 and casts it.
+        widths = max(widths, 5 if formats.mixed else 2)
     residual = run.tokens * stack.hidden * formats.stream
     behind = residual if post else 0
     ending = everything + (2 if again else 1) * residual + run.tokens * stack.hidden * size
     forward = max(ending, everything + run.tokens * widths * width * size + residual - behind)
     if not run.eager:
         return forward
-    gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, formats))
+    gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, run, formats))
     scores = stack.heads * run.tokens * max(run.keys, run.memory)
     dropped = size if stack.attention_dropout > 0 else 0
     return max(
@@ -157,10 +172,21 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     )
 
 
-def _norm_saved(stack: Stack, formats: Formats) -> int:
-    """Bytes per token: LayerNorm saves its input; RMSNorm an fp32 version of it and the normalized one."""
+def adapted(stack: Stack, adapters: Adapters) -> int:
+    """Matrices of one layer that have an adapter."""
+    attention = (1 if stack.fused_projections else 3) + 1 + (4 if stack.cross_attention else 0)
+    return attention + ((2 if stack.gated and not stack.fused_gate else 1) + 1 if adapters.mlp else 0)
+
+
+def _norm_saved(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes per token: LayerNorm saves its input; RMSNorm an fp32 version of it and the normalized one.
+
+    The normalized one is for the gradient of the norm's scales, which frozen ones have not.
+    """
     if stack.norm is Norm.LAYER:
         return stack.hidden * formats.stream
+    if run.adapters:
+        return stack.hidden * (4 + (formats.stream if stack.norm is Norm.T5 and formats.stream < 4 else 0))
     if stack.norm is Norm.GEMMA:
         return stack.hidden * 8
     narrow = formats.stream if stack.norm is Norm.T5 and formats.stream < 4 else 0
@@ -174,6 +200,8 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     copies = inputs if formats.stream != size else 1
     keys = memory or run.keys
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
+    if run.adapters and formats.mixed and not run.eager:
+        total += run.tokens * stack.query_width * size  # the output matrix's adapter casts its input for itself
     if stack.fp32_scores and not formats.mixed:
         total += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 - size)
     if stack.fused_projections and stack.rotary and not run.eager:
@@ -220,9 +248,13 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
         # A GPU's autocast takes powers in fp32: the input's copy, the tangent, its sum, and the result before a gate.
         raised = (4 if stack.gated else 3) * (4 - size) * width
     inner = 0
+    dropped = 0 if stack.gated else 1
+    if run.adapters and not run.adapters.mlp:  # no matrix of this part saves its input
+        inputs = dropped = 0
+        widths -= 0 if stack.activation == "relu" and not stack.gated else 1
     if stack.inner_dropout and stack.hidden_dropout > 0:
         # A mask; and the dropped version, unless only that is still needed, as behind a gate's product.
-        inner = width * mask_bytes(run, formats) + (0 if stack.gated else width * size)
+        inner = width * mask_bytes(run, formats) + dropped * width * size
     return inputs + widths * width * size + raised + inner
 
 

@@ -13,6 +13,7 @@ from wattmark.api.workload import (
     Precision,
     RuntimeSpec,
     TextInput,
+    TrainingSpec,
     WorkloadSpec,
     WorkloadType,
 )
@@ -53,12 +54,9 @@ def resolve(
             "Eager",
         )
     training = workload.training
-    if training and training.gradient_checkpointing is GradientCheckpointing.FULL and not architecture.checkpointable:
-        return Impossible(
-            Reason.IMPOSSIBLE_TRAINING,
-            "training.gradientCheckpointing Full: transformers cannot checkpoint a model of type "
-            f"{architecture.model_type}; remove it",
-        )
+    option = _untrainable(architecture, training) if training else None
+    if option:
+        return Impossible(Reason.IMPOSSIBLE_TRAINING, f"training.{option}; remove it")
     return Resolved(
         workload_type=workload.type,
         batch_size_per_device=workload.shape.batch_size_per_device,
@@ -66,9 +64,20 @@ def resolve(
         optimizer=training.optimizer if training else None,
         gradient_accumulation_steps=training.gradient_accumulation_steps if training else None,
         gradient_checkpointing=training.gradient_checkpointing if training else None,
+        lora=training.lora if training else None,
         precision=precision,
         attention=runtime.attention,
     )
+
+
+def _untrainable(architecture: Architecture, training: TrainingSpec) -> str | None:
+    """The option that this model's class cannot do, and why."""
+    kind = f"a model of type {architecture.model_type}"
+    if training.gradient_checkpointing is GradientCheckpointing.FULL and not architecture.checkpointable:
+        return f"gradientCheckpointing Full: transformers cannot checkpoint {kind}"
+    if training.lora and not (architecture.encoder or architecture.decoder):
+        return f"lora needs transformer layers, which {kind} has not"
+    return None
 
 
 def _precision(workload: WorkloadType, asked: Precision | None, gpus: int) -> Precision | Impossible:

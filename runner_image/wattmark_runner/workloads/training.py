@@ -13,6 +13,7 @@ from wattmark_runner.data import class_labels, images, sound, token_ids
 from wattmark_runner.device import Device
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
+from wattmark_runner.workloads.adapters import adapt
 
 _LEARNING_RATE = 1e-5  # small: the weights must not run off to infinity, where arithmetic has other speeds
 
@@ -28,6 +29,8 @@ def training_step(loaded: Loaded, device: Device) -> Iteration:
     assert passes is not None  # resolved for every training
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+    if resolved.lora:
+        adapt(loaded.model, resolved.lora)
     accelerator = _accelerator(loaded.numerics.mixed, device, passes)
     model, optimizer = accelerator.prepare(loaded.model, optimizer_of(resolved, loaded.model.parameters()))
     batch = _batch(loaded, device.torch_device)
