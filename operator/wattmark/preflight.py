@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from wattmark import fit, models
+from wattmark import models
 from wattmark.api.answers import Need, NodeTypeAnswer, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
@@ -14,14 +14,15 @@ from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.api.workload import ModelSpec, SourceType, Weights
-from wattmark.demand import Spec, demand
 from wattmark.estimate import Gpu, Unknown
+from wattmark.fit import verdicts
+from wattmark.fit.demand import Spec, demand
+from wattmark.fit.fallbacks import fallbacks, with_patch
+from wattmark.fit.most import most_of_both
+from wattmark.fleet.nodes import AssumedNodes, NodeType, SeenGpuPod, SeenNode, cpu_type, node_types, with_assumed
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible
-from wattmark.most import most_of_both
-from wattmark.nodes import AssumedNodes, NodeType, SeenGpuPod, SeenNode, cpu_type, node_types, with_assumed
 from wattmark.observe import clean
-from wattmark.suggest import fallbacks, with_patch
 
 MOST_PREDICTIONS = 16
 MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
@@ -268,7 +269,7 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
     plain = wanted.need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
     asked = replace(wanted.asked(), most=most_of_both(wanted)) if only_asks else wanted.asked()
-    compared = fit.compare(asked, kinds)
+    compared = verdicts.compare(asked, kinds)
     found = compared.answers
     if isinstance(plain, Unknown):
         return _not_estimated(plain.reason, wanted.resolved, found)

@@ -4,8 +4,8 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from wattmark.gpus import gpu_product, short_names
-from wattmark.nodes import AssumedNodes
+from wattmark.fleet.gpus import gpu_product, short_names
+from wattmark.fleet.nodes import AssumedNodes
 
 PULL_POLICIES = ("Always", "IfNotPresent", "Never")
 MOST_GPUS_PER_NODE = 64

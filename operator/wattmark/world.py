@@ -7,10 +7,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from wattmark import nodes, observe
+from wattmark import observe
 from wattmark.api.schema import API_VERSION
 from wattmark.cluster.client import Client
 from wattmark.cluster.reflector import Name, Reflector
+from wattmark.fleet import nodes
 from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key, run_name
 from wattmark.observe import SeenJob, SeenPod
 from wattmark.settings import Settings
@@ -37,13 +38,13 @@ class Wake:
 class Held:
     """One of our objects. A finished one is packed: there may be thousands, and they are seldom looked at again."""
 
-    __slots__ = ("_body", "uid", "version")
+    __slots__ = ("_body", "finished", "uid", "version")
 
     def __init__(self, body: dict[str, Any]) -> None:
         self.uid = observe.text(body["metadata"].get("uid"))
         self.version = version(body)
-        finished = "completionTime" in observe.mapping(body.get("status"))
-        self._body = zlib.compress(json.dumps(body).encode(), 1) if finished else body
+        self.finished = "completionTime" in observe.mapping(body.get("status"))
+        self._body = zlib.compress(json.dumps(body).encode(), 1) if self.finished else body
 
     @property
     def body(self) -> dict[str, Any]:
@@ -107,6 +108,11 @@ class World:
         """One of our objects as it was last seen; None where it is not held."""
         held = self.objects.get(key)
         return None if held is None else held.body
+
+    def finished(self, key: Key) -> bool:
+        """Whether one of our objects is held and over."""
+        held = self.objects.get(key)
+        return held is not None and held.finished
 
     def uid(self, key: Key) -> str | None:
         """UID of one of our objects; None where it is not held."""

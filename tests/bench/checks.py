@@ -15,12 +15,13 @@ from kubernetes.aio.client.configuration import Configuration
 from tests.bench.figures import milliseconds, rank
 from tests.cluster.fleet import NODE_TYPES, NodeType, devices, node
 
-from wattmark import nodes, preflight
+from wattmark import preflight
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cluster.client import Client
 from wattmark.cluster.reflector import Reflector
 from wattmark.decide import check
 from wattmark.decide.plan import Identity
+from wattmark.fleet import nodes
 
 MODELS = ("meta-llama/Llama-3.1-8B", "gpt2", "bert-base-uncased", "Qwen/Qwen2.5-7B", "t5-small")
 IDENTITY = Identity("default", "check", "uid", 1, 0.0, False)

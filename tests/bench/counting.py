@@ -5,7 +5,7 @@ from collections import Counter
 
 from wattmark.api.schema import GROUP
 from wattmark.cluster.client import Client
-from wattmark.reconcile import COMPONENT
+from wattmark.reconcile.writer import COMPONENT
 
 _SAMPLE = re.compile(r"^apiserver_request_total\{(.*)\} ([0-9.e+]+)$", re.MULTILINE)
 _LABEL = re.compile(r'(\w+)="([^"]*)"')

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.unit.test_nodes import node
+from tests.unit.test_fleet_nodes import node
 from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
 
 from wattmark import preflight
@@ -14,7 +14,7 @@ from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cli.command import main
 from wattmark.decide.check import decide
 from wattmark.decide.plan import Identity
-from wattmark.nodes import read_node
+from wattmark.fleet.nodes import read_node
 
 TAKER: dict[str, Any] = {
     "kind": "Pod",

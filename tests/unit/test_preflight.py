@@ -4,15 +4,15 @@ import json
 from typing import Any
 
 import pytest
-from tests.unit.test_nodes import A100, EIGHT, node
+from tests.unit.test_fleet_nodes import A100, EIGHT, node
 
 from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.workload import ModelSpec
-from wattmark.gpus import gpu_product
-from wattmark.nodes import AssumedNodes, read_node
+from wattmark.fleet.gpus import gpu_product
+from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.preflight import (
     Facts,
     Fleet,

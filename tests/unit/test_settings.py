@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from wattmark.gpus import GpuProduct, gpu_product
-from wattmark.nodes import AssumedNodes
+from wattmark.fleet.gpus import GpuProduct, gpu_product
+from wattmark.fleet.nodes import AssumedNodes
 from wattmark.settings import InvalidSetting, Settings, from_environment
 
 

@@ -13,8 +13,8 @@ from wattmark.cli.question import Question, assumed, questions
 from wattmark.decide import check as answering
 from wattmark.decide.plan import Identity
 from wattmark.decide.saying import said
+from wattmark.fleet.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
 from wattmark.identity import MODEL_CHECK
-from wattmark.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
 
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
 _WORST_FIRST = (1, 3, 0)

@@ -10,7 +10,7 @@ from wattmark import __version__
 from wattmark.api.workload import Precision
 from wattmark.cli.current import ClusterUnread
 from wattmark.cli.manifest import InvalidManifest
-from wattmark.gpus import short_names
+from wattmark.fleet.gpus import short_names
 
 EXIT_CODES = """exit codes:
   0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace: done

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from wattmark.cli.manifest import objects
-from wattmark.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
+from wattmark.fleet.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
 from wattmark.observe import clean
 
 LIVE = "--field-selector=status.phase!=Succeeded,status.phase!=Failed"

@@ -12,8 +12,8 @@ import yaml
 
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.cli.manifest import InvalidManifest, checked, readable
-from wattmark.gpus import gpu_product, short_names
-from wattmark.nodes import AssumedNodes
+from wattmark.fleet.gpus import gpu_product, short_names
+from wattmark.fleet.nodes import AssumedNodes
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import HubModel, RunOrder
 from wattmark.cli.manifest import InvalidManifest, one
 from wattmark.estimate import Gpu
-from wattmark.gpus import gpu_product
+from wattmark.fleet.gpus import gpu_product
 from wattmark.identity import MODEL_CHECK
 
 DEADLINE_SECONDS = 3600

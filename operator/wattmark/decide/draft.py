@@ -10,8 +10,8 @@ from wattmark.decide import summary
 from wattmark.decide.compare import comparability_key, comparison
 from wattmark.decide.plan import Action, Announcement, Plan, Seen
 from wattmark.decide.saying import Saying, Sayings, dated, in_progress, no, said, settled, timestamp, unknown, yes
+from wattmark.fleet.offers import NVIDIA_SHARED
 from wattmark.observe import SeenPod
-from wattmark.offers import NVIDIA_SHARED
 from wattmark.preflight import Preflight
 
 # Beyond these the median of the window is not a property of the model but of what else happened.

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattmark.gpus import gpu_product
-from wattmark.nodes import (
+from wattmark.fleet.gpus import gpu_product
+from wattmark.fleet.nodes import (
     AssumedNodes,
     SeenGpuPod,
     SeenNode,

@@ -14,9 +14,9 @@ from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.fallback import Fallback
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.nodes import Member, NodeType, Offer, SeenNode, cpu_type
+from wattmark.fit.fallbacks import applied, with_patch
+from wattmark.fleet.nodes import Member, NodeType, Offer, SeenNode, cpu_type
 from wattmark.preflight import Answer, Fleet, facts, for_benchmark, for_check
-from wattmark.suggest import applied, with_patch
 
 GIB = 1 << 30
 L4 = Offer("nvidia.com/gpu", 1, "NVIDIA-L4", 23034 << 20, "label", (8, 9), False, "580")

@@ -18,14 +18,14 @@ from wattmark.api.workload import (
     SourceType,
     WorkloadType,
 )
-from wattmark.checks import HOST_MEMORY, Ground
-from wattmark.demand import Demand
 from wattmark.estimate import Gpu, Unknown
-from wattmark.fit import gpu_of, judgements
+from wattmark.fit.checks import HOST_MEMORY, Ground
+from wattmark.fit.demand import Demand
+from wattmark.fit.most import Axis, most_that_fit
+from wattmark.fit.verdicts import gpu_of, judgements
+from wattmark.fleet.offers import MIB
 from wattmark.models import Architecture
-from wattmark.most import Axis, most_that_fit
 from wattmark.observe import quantity
-from wattmark.offers import MIB
 
 Patch = Mapping[str, Any]
 MOST_STEPS = 1024  # the bound of gradientAccumulationSteps

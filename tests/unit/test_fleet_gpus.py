@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from wattmark.gpus import gpu_product, product_of_instance, short_names
+from wattmark.fleet.gpus import gpu_product, product_of_instance, short_names
 
-TABLES = json.loads(files("wattmark").joinpath("gpus.json").read_text("utf-8"))
+TABLES = json.loads(files("wattmark.fleet").joinpath("gpus.json").read_text("utf-8"))
 TABLE = TABLES["products"]
 
 

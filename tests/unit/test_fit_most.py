@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from wattmark import models
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.demand import Demand, demand
 from wattmark.estimate import Gpu, Unknown, need
-from wattmark.most import MOST_SAMPLES, Axis, largest, longest_input, most_that_fit, resized
+from wattmark.fit.demand import Demand, demand
+from wattmark.fit.most import MOST_SAMPLES, Axis, largest, longest_input, most_that_fit, resized
 
 SHAPES: list[Any] = [
     pytest.param(lambda n: 10 * n, id="evenly"),

@@ -4,11 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
-from wattmark.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, ground, places
 from wattmark.estimate import Gpu, Unknown, exceedance
-from wattmark.nodes import Member, NodeType
+from wattmark.fit.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, ground, places
+from wattmark.fleet.nodes import Member, NodeType
+from wattmark.fleet.offers import AMD
 from wattmark.observe import quantity
-from wattmark.offers import AMD
 
 ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
 MEMORY = "Memory"

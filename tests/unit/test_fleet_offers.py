@@ -7,8 +7,8 @@ import pytest
 import yaml
 
 from wattmark.api.placement import GpuSpec
-from wattmark.nodes import read_node
-from wattmark.offers import MIB, Offer, is_gpu, offers
+from wattmark.fleet.nodes import read_node
+from wattmark.fleet.offers import MIB, Offer, is_gpu, offers
 
 NODES = Path(__file__).parent / "nodes"
 

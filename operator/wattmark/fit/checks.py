@@ -7,10 +7,10 @@ from wattmark.api.answers import Need
 from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, TolerationOperator
 from wattmark.api.workload import Precision
 from wattmark.estimate import Gpu, Unknown
+from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
+from wattmark.fleet.offers import AMD, NVIDIA, Offer
 from wattmark.identity import SIMULATED_LABEL
-from wattmark.nodes import Member, NodeType, SeenNode, Taint
 from wattmark.observe import quantity
-from wattmark.offers import AMD, NVIDIA, Offer
 
 GIB = 1 << 30
 HOST_MEMORY = "HostMemory"  # the reason of both checks of host memory

@@ -10,8 +10,8 @@ from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.api.workload import ModelSpec, SourceType, Weights, WorkloadType
-from wattmark.checks import Asked
 from wattmark.estimate import Gpu, Unknown, need
+from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
 from wattmark.models.resolve import Impossible, resolve
 

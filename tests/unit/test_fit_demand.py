@@ -8,7 +8,7 @@ import pytest
 from wattmark import models
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.workload import ModelSpec
-from wattmark.demand import demand, download_bytes
+from wattmark.fit.demand import demand, download_bytes
 from wattmark.models.resolve import Impossible
 
 BERT: dict[str, Any] = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}

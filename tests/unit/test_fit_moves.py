@@ -4,11 +4,11 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit.test_fit import OFFER
-from tests.unit.test_most import asked
+from tests.unit.test_fit_most import asked
+from tests.unit.test_fit_verdicts import OFFER
 
-from wattmark.checks import Ground
-from wattmark.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, another_gpu, smaller_batch, smaller_sibling
+from wattmark.fit.checks import Ground
+from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, another_gpu, smaller_batch, smaller_sibling
 
 GIB = 1 << 30
 PLACE = Ground("l4", OFFER, None, 64 * GIB, 100 * GIB)

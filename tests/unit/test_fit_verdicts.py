@@ -6,14 +6,14 @@ from typing import Any
 
 import pytest
 
-from wattmark import fit
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.workload import Precision
-from wattmark.checks import Asked
 from wattmark.estimate import Gpu, Unknown
-from wattmark.nodes import Member, NodeType, SeenNode, Taint
-from wattmark.offers import Offer
+from wattmark.fit import verdicts
+from wattmark.fit.checks import Asked
+from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
+from wattmark.fleet.offers import Offer
 
 GIB = 1 << 30
 
@@ -75,7 +75,7 @@ def answer(
         only_asks=only_asks,
         download_bytes=download_bytes,
     )
-    (found,) = fit.compare(asked, [kind]).answers
+    (found,) = verdicts.compare(asked, [kind]).answers
     return found
 
 
@@ -259,7 +259,7 @@ def test_the_smallest_gpu_that_fits_comes_first() -> None:
         for name, size in sizes.items()
     ]
     asked = Asked(lambda gpu: NEED, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
-    assert [found.node_type for found in fit.compare(asked, kinds).answers] == ["good", "large", "tight", "small"]
+    assert [found.node_type for found in verdicts.compare(asked, kinds).answers] == ["good", "large", "tight", "small"]
 
 
 def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
@@ -271,7 +271,7 @@ def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
 
     capabilities = [(8, 9), (9, 0), (8, 9)]
     kinds = [NodeType(str(i), replace(OFFER, capability=c), False, ()) for i, c in enumerate(capabilities)]
-    fit.compare(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
+    verdicts.compare(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
     assert seen == [Gpu((8, 9)), Gpu((9, 0))]
 
 

@@ -22,7 +22,7 @@ class GpuProduct:
 
 @cache
 def _table() -> Mapping[str, Any]:
-    table: dict[str, Any] = json.loads(files("wattmark").joinpath("gpus.json").read_text("utf-8"))
+    table: dict[str, Any] = json.loads(files("wattmark.fleet").joinpath("gpus.json").read_text("utf-8"))
     return table
 
 

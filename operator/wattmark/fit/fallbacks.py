@@ -12,12 +12,12 @@ from pydantic import ValidationError
 from wattmark.api.answers import BytesEstimate, Verdict
 from wattmark.api.fallback import MOST_FALLBACKS, Change, Fallback
 from wattmark.api.schema import Model
-from wattmark.checks import Ground
-from wattmark.demand import Demand, demand
 from wattmark.estimate import Unknown
-from wattmark.fit import gpu_of, judgements
+from wattmark.fit.checks import Ground
+from wattmark.fit.demand import Demand, demand
+from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, Patch, Proposal
+from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.models.resolve import Impossible
-from wattmark.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, Patch, Proposal
 
 ENOUGH = 3  # with so many changes that help alone, no two are put together
 MOST_PATCH, MOST_MESSAGE = 512, 512  # the bounds of the API's fields

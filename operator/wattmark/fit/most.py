@@ -7,8 +7,8 @@ from functools import lru_cache
 
 from wattmark.api.order import Resolved
 from wattmark.api.workload import Weights
-from wattmark.demand import Demand
 from wattmark.estimate import Gpu, Unknown, need
+from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
 MOST_SAMPLES = 65_536  # the bounds of the API's fields

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from sys import intern
 from typing import NamedTuple
 
-from wattmark.gpus import GpuProduct
+from wattmark.fleet.gpus import GpuProduct
+from wattmark.fleet.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offer_of, offers
 from wattmark.held import Labels, same, shared
 from wattmark.identity import SIMULATED_LABEL
 from wattmark.observe import Body, items, mapping, quantity, text
-from wattmark.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offer_of, offers
 
 MOST_BYTES = 1 << 53  # what no node has: keeps odd input within what status can hold
 # Taints of a node that an autoscaler is about to remove: it takes no Pods, as if it were cordoned.

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from wattmark.api.schema import GROUP
-from wattmark.gpus import GpuProduct, gpu_product, product_of_instance
+from wattmark.fleet.gpus import GpuProduct, gpu_product, product_of_instance
 from wattmark.observe import Body, quantity
 
 MIB = 1 << 20
