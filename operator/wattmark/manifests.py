@@ -5,10 +5,10 @@ from typing import Any
 
 from wattmark import __version__
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
+from wattmark.api.model import ClaimSource, Weights
 from wattmark.api.order import MODEL_MOUNT, ORDER_VARIABLE, POD_UID_VARIABLE, TERMINATION_LOG, HubModel, RunOrder
 from wattmark.api.report import EXIT_TERMINATED
 from wattmark.api.schema import API_VERSION
-from wattmark.api.workload import ClaimSource, Weights
 from wattmark.identity import BENCHMARK_JOB, CONTAINER, KIND_LABEL, NAME_LABEL, run_name
 
 NON_ROOT = 65532

@@ -11,9 +11,9 @@ from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
 from wattmark.api.fallback import Fallback
 from wattmark.api.figures import Unavailable, UnavailableReason
+from wattmark.api.model import ModelSpec, SourceType, Weights
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.api.workload import ModelSpec, SourceType, Weights
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import verdicts
 from wattmark.fit.demand import Spec, demand

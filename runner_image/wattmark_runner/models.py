@@ -8,9 +8,11 @@ from typing import Any
 
 import torch
 
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved, RunOrder
 from wattmark.api.report import RunFailure
-from wattmark.api.workload import Attention, Weights, WorkloadType
+from wattmark.api.runtime import Attention
+from wattmark.api.workload import WorkloadType
 from wattmark.models import Architecture, Family, Unsupported, architecture, head_for
 from wattmark.models.resolve import Impossible, resolve
 from wattmark_runner.device import Device

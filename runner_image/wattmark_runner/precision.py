@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from wattmark.api.report import RunFailure
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark_runner.failures import RunError
 
 

@@ -7,8 +7,9 @@ from dataclasses import replace
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from wattmark.api.answers import Need, Phase
+from wattmark.api.model import Weights
 from wattmark.api.order import RunOrder
-from wattmark.api.workload import Weights, WorkloadType
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu
 from wattmark.estimate.device import scratch_bytes
 from wattmark.estimate.replay import Fullest, replay

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from wattmark.api.workload import Attention
+from wattmark.api.runtime import Attention
 from wattmark.models import Head
 
 torch = pytest.importorskip("torch")

@@ -7,16 +7,11 @@ from tests.torch.live import Live
 from tests.torch.small_models import MODELS, SIDE, attention_of, built
 
 from wattmark.api.answers import BytesEstimate, Need
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.api.workload import (
-    GradientCheckpointing,
-    Optimizer,
-    Precision,
-    RuntimeSpec,
-    Weights,
-    WorkloadSpec,
-    WorkloadType,
-)
+from wattmark.api.runtime import Precision, RuntimeSpec
+from wattmark.api.training import GradientCheckpointing, Optimizer
+from wattmark.api.workload import WorkloadSpec, WorkloadType
 from wattmark.estimate import need
 from wattmark.models import Architecture, Family, Modality, architecture, head_for
 from wattmark.models.resolve import Impossible, resolve

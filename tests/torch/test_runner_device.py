@@ -7,7 +7,7 @@ import torch
 
 from wattmark.api.figures import UnavailableReason
 from wattmark.api.report import RunFailure
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark_runner.device import Cuda, open_device
 from wattmark_runner.failures import RunError
 from wattmark_runner.precision import numerics

@@ -7,9 +7,10 @@ import pytest
 import torch
 import transformers
 
+from wattmark.api.model import Weights
 from wattmark.api.order import RunOrder
 from wattmark.api.report import REPORT_LIMIT_BYTES, Report
-from wattmark.api.workload import LoraTargets, Optimizer, Weights
+from wattmark.api.training import LoraTargets, Optimizer
 from wattmark.estimate import Question
 from wattmark_runner import run
 from wattmark_runner.report import encode

@@ -6,8 +6,11 @@ import pytest
 from tests.torch.small_models import MODELS, SIDE, attention_of, built
 
 from wattmark.api.answers import ComponentName, Phase
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved, ResolvedInput
-from wattmark.api.workload import Attention, Optimizer, Precision, Weights, WorkloadType
+from wattmark.api.runtime import Attention, Precision
+from wattmark.api.training import Optimizer
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Question, Unknown, phases
 from wattmark.models import Architecture, Modality, architecture, head_for
 

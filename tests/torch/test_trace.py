@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
+from wattmark.api.model import Weights
 from wattmark.api.order import ResolvedMeasure, RunOrder
-from wattmark.api.workload import Attention, Precision, RuntimeSpec, Weights, WorkloadSpec
+from wattmark.api.runtime import Attention, Precision, RuntimeSpec
+from wattmark.api.workload import WorkloadSpec
 from wattmark.estimate import Gpu
 
 torch = pytest.importorskip("torch")

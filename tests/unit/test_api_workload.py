@@ -6,7 +6,8 @@ from tests.unit.api_cases import BENCHMARK, CHECK, RULES, SCHEMA, TAKEN, UNKNOWN
 
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.api.workload import InferenceSpec, TrainingSpec, WorkloadSpec
+from wattmark.api.training import TrainingSpec
+from wattmark.api.workload import InferenceSpec, WorkloadSpec
 
 SPECS: dict[str, type[BenchmarkJobSpec] | type[ModelCheckSpec]] = {BENCHMARK: BenchmarkJobSpec, CHECK: ModelCheckSpec}
 

@@ -7,17 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattmark.api.answers import ComponentName, Need, Phase
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.api.workload import (
-    GradientCheckpointing,
-    LoraTargets,
-    Optimizer,
-    Precision,
-    RuntimeSpec,
-    Weights,
-    WorkloadSpec,
-    WorkloadType,
-)
+from wattmark.api.runtime import Precision, RuntimeSpec
+from wattmark.api.training import GradientCheckpointing, LoraTargets, Optimizer
+from wattmark.api.workload import WorkloadSpec, WorkloadType
 from wattmark.estimate import Gpu, Question, Unknown, need, phases
 from wattmark.models import Architecture, architecture, known_ids, lookup
 from wattmark.models.resolve import Impossible, resolve

@@ -3,7 +3,7 @@
 import pytest
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
-from wattmark.api.workload import Weights
+from wattmark.api.model import Weights
 from wattmark.estimate import Gpu
 from wattmark.estimate.interval import GIB, MIB
 from wattmark.estimate.replay import Fullest

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from tests.unit.test_fit_verdicts import GIB, ON_CPU, answer
 
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark.fit.checks import LEAST_DRIVER, RUNNER_CUDA, TURING
 
 LOCK = Path(__file__).parents[2] / "requirements" / "runner.txt"

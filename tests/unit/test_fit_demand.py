@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from wattmark import models
+from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.api.workload import ModelSpec
 from wattmark.fit.demand import demand, download_bytes
 from wattmark.models.resolve import Impossible
 

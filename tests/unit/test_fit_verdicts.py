@@ -8,7 +8,7 @@ import pytest
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import verdicts
 from wattmark.fit.checks import Asked

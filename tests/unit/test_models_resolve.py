@@ -1,7 +1,8 @@
 import pytest
 
 from wattmark.api.conditions import Reason
-from wattmark.api.workload import RuntimeSpec, WorkloadSpec
+from wattmark.api.runtime import RuntimeSpec
+from wattmark.api.workload import WorkloadSpec
 from wattmark.models import architecture, lookup
 from wattmark.models.architecture import Architecture
 from wattmark.models.resolve import Impossible, resolve

@@ -9,8 +9,8 @@ from tests.unit.test_fleet_nodes import A100, EIGHT, node
 from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
+from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.api.workload import ModelSpec
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.preflight import (

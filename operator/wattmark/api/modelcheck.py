@@ -9,10 +9,12 @@ from wattmark.api.answers import Need, NodeTypeAnswer, Source
 from wattmark.api.conditions import Condition
 from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Unavailable
+from wattmark.api.model import ModelSpec
 from wattmark.api.order import Resolved
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
+from wattmark.api.runtime import RuntimeSpec
 from wattmark.api.schema import Count, Model, Rule, ShortText, Timestamp, map_list, ruled
-from wattmark.api.workload import DEFAULT_WORKLOAD, ModelSpec, RuntimeSpec, WorkloadSpec
+from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec
 
 
 class Require(StrEnum):

@@ -4,18 +4,11 @@ from typing import Annotated
 
 from pydantic import Field
 
+from wattmark.api.model import Weights
+from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.schema import Model, ShortText
-from wattmark.api.workload import (
-    Attention,
-    GradientCheckpointing,
-    LoraSpec,
-    Optimizer,
-    Precision,
-    RuntimeSpec,
-    Weights,
-    WorkloadSpec,
-    WorkloadType,
-)
+from wattmark.api.training import GradientCheckpointing, LoraSpec, Optimizer
+from wattmark.api.workload import WorkloadSpec, WorkloadType
 
 ORDER_VARIABLE = "WATTMARK_ORDER"
 POD_UID_VARIABLE = "WATTMARK_POD_UID"

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wattmark import __version__
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark.cli.current import ClusterUnread
 from wattmark.cli.manifest import InvalidManifest
 from wattmark.fleet.gpus import short_names

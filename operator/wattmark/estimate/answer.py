@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 
 from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Source
-from wattmark.api.workload import Weights
+from wattmark.api.model import Weights
 from wattmark.estimate.device import Gpu, context, driver
 from wattmark.estimate.interval import GIB, NOTHING, Interval
 from wattmark.estimate.parts import Part, PhaseParts

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 
 
 @dataclass(frozen=True, slots=True)

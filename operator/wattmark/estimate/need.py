@@ -1,8 +1,8 @@
 """The need: what must be there for a workload to run, by component, at its fullest phase."""
 
 from wattmark.api.answers import ComponentName, Need, Source
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Weights
 from wattmark.estimate import inference, optimizer, training
 from wattmark.estimate.answer import host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, workspace

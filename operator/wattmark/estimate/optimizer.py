@@ -1,7 +1,7 @@
 """Memory of the optimizers: their states, and what a step makes and throws away."""
 
 from wattmark.api.answers import ComponentName
-from wattmark.api.workload import Optimizer
+from wattmark.api.training import Optimizer
 from wattmark.estimate.interval import exact, spread
 from wattmark.estimate.parts import Part
 from wattmark.estimate.question import Question

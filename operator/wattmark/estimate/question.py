@@ -3,9 +3,11 @@
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
-from wattmark.api import workload
+from wattmark.api import model
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Attention, GradientCheckpointing, LoraTargets, WorkloadType
+from wattmark.api.runtime import Attention
+from wattmark.api.training import GradientCheckpointing, LoraTargets
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate.formats import Formats, formats
 from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import (
@@ -28,7 +30,7 @@ class Question:
 
     architecture: Architecture
     resolved: Resolved
-    weights: workload.Weights
+    weights: model.Weights
     on_gpu: bool
 
     @property
@@ -151,7 +153,7 @@ class Question:
     @property
     def pretrained(self) -> bool:
         """Whether the weights are a checkpoint's."""
-        return self.weights is workload.Weights.PRETRAINED
+        return self.weights is model.Weights.PRETRAINED
 
     @property
     def stored(self) -> tuple[Weights, ...]:

@@ -1,7 +1,7 @@
 """A traced need: the fullest moments of a replayed trace, with what a device takes for itself."""
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
-from wattmark.api.workload import Weights
+from wattmark.api.model import Weights
 from wattmark.estimate.answer import host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
 from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread

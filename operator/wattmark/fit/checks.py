@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from wattmark.api.answers import Need
 from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, TolerationOperator
-from wattmark.api.workload import Precision
+from wattmark.api.runtime import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
 from wattmark.fleet.offers import AMD, NVIDIA, Offer

@@ -7,9 +7,10 @@ from functools import lru_cache
 from wattmark import models
 from wattmark.api.answers import Need
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
+from wattmark.api.model import ModelSpec, SourceType, Weights
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.api.workload import ModelSpec, SourceType, Weights, WorkloadType
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import lru_cache
 
+from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.api.workload import Weights
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality

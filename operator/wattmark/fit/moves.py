@@ -9,15 +9,11 @@ from typing import Any
 
 from wattmark import models
 from wattmark.api.fallback import Change
+from wattmark.api.model import SourceType
 from wattmark.api.order import Resolved
-from wattmark.api.workload import (
-    Attention,
-    GradientCheckpointing,
-    Optimizer,
-    Precision,
-    SourceType,
-    WorkloadType,
-)
+from wattmark.api.runtime import Attention, Precision
+from wattmark.api.training import GradientCheckpointing, Optimizer
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit.checks import HOST_MEMORY, Ground
 from wattmark.fit.demand import Demand

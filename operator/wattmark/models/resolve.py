@@ -4,19 +4,10 @@ from dataclasses import dataclass
 
 from wattmark.api.conditions import Reason
 from wattmark.api.order import Resolved, ResolvedInput
-from wattmark.api.workload import (
-    Attention,
-    AudioInput,
-    GradientCheckpointing,
-    ImageInput,
-    Input,
-    Precision,
-    RuntimeSpec,
-    TextInput,
-    TrainingSpec,
-    WorkloadSpec,
-    WorkloadType,
-)
+from wattmark.api.runtime import Attention, Precision, RuntimeSpec
+from wattmark.api.sample import AudioInput, ImageInput, Input, TextInput
+from wattmark.api.training import GradientCheckpointing, TrainingSpec
+from wattmark.api.workload import WorkloadSpec, WorkloadType
 from wattmark.models.architecture import Architecture, Family, Modality
 
 DEFAULT_INPUT_TOKENS = 512

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wattmark import preflight
-from wattmark.api.workload import ModelSpec
+from wattmark.api.model import ModelSpec
 from wattmark.hub import Hub, HubConfig, HubSilent
 from wattmark.world import World
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import torch
 
-from wattmark.api.workload import LoraSpec, LoraTargets
+from wattmark.api.training import LoraSpec, LoraTargets
 
 _IN_A_LAYER = re.compile(r"\.\d+\.")
 _IN_ATTENTION = re.compile(r"\.\d+\..*(attn|attention)", re.IGNORECASE)

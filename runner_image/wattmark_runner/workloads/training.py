@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from wattmark.api.order import Resolved
-from wattmark.api.workload import GradientCheckpointing, Optimizer
+from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.models import Family, Modality
 from wattmark_runner.data import class_labels, images, sound, token_ids
 from wattmark_runner.device import Device
