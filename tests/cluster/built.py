@@ -45,7 +45,9 @@ class BuiltCluster:
     def control_plane_up(self) -> None:
         """Bring up everything else."""
         self._build("kubernetes")
-        tools.drop_build_caches(self.cache)
+        if tools.build_caches_unneeded(self.cache):
+            with self._progress.step("delete Go's caches"):
+                tools.drop_build_caches(self.cache)
         with self._progress.step("start the cluster"), self.cache.locked("cluster"):
             self._start_runtime()  # once more: while programs compiled, somebody may have killed it
             network.make_bridge()

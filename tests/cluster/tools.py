@@ -54,10 +54,14 @@ def program_name(package: str) -> str:
     return parts[-1]
 
 
+def build_caches_unneeded(cache: Cache) -> bool:
+    """Return whether Go's caches lie there although every program is built."""
+    return cache.go.exists() and all(built(cache, module) for module in TOOLS)
+
+
 def drop_build_caches(cache: Cache) -> None:
     """Delete Go's caches, 6 GB that nothing needs until a wrapper module changes."""
-    if all(built(cache, module) for module in TOOLS):
-        shutil.rmtree(cache.go, ignore_errors=True)
+    shutil.rmtree(cache.go, ignore_errors=True)
 
 
 def environment(cache: Cache, binaries: Path) -> dict[str, str]:
