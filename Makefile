@@ -7,6 +7,10 @@ UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
+# What keeps to its own namespace runs side by side; what changes things that all share runs by itself.
+CLUSTER_TESTS = $(PYTHON) -m pytest -q -n 3 --dist loadfile -m "not alone" tests/e2e && \
+	$(PYTHON) -m pytest -q -m alone tests/e2e tests/faults
+
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
 
@@ -22,12 +26,15 @@ cluster-up: ## the cluster with images and simulated nodes, without the chart
 images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
 
+# The tests of PyTorch wait for the rest, which waits for containers more than for processors; so they run beside it.
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
 	@$(PYTHON) -m pytest -q -n 2 tests/unit
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
-	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults
+	@eval "$$(python3 -m tests.cluster env)"; beside=$$(mktemp); \
+	OMP_NUM_THREADS=1 nice -n 19 $(PYTHON) -m pytest -q tests/torch >"$$beside" 2>&1 & torch=$$!; \
+	$(CLUSTER_TESTS); cluster=$$?; wait $$torch; torch=$$?; cat "$$beside"; rm "$$beside"; \
+	[ $$cluster = 0 ] && [ $$torch = 0 ]
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
@@ -37,7 +44,7 @@ test-torch: .venv/full ## the runner and the parameter counts, against the real 
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 
 test-cluster: .venv/full ## end to end and faults, on the cluster that is up
-	@eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q tests/e2e tests/faults
+	@eval "$$(python3 -m tests.cluster env)" && $(CLUSTER_TESTS)
 
 lint: .venv/full ## style, types, directions of imports
 	@$(PYTHON) -m ruff check .

@@ -144,6 +144,17 @@ class Space:
         return self.pods.wait(f"a running Pod of {name}", lambda s: of_run(s, name) and runs(s.body), seconds)
 
 
+def states(sights: list[Sight]) -> list[Body]:
+    """What the versions of one object say beside their progress, without repeats."""
+    found: list[Body] = []
+    for sight in sights:
+        status = {k: v for k, v in sight.body.get("status", {}).items() if k != "progress"}
+        status["summary"] = {k: v for k, v in status.get("summary", {}).items() if k != "progress"}
+        if not found or found[-1] != status:
+            found.append(status)
+    return found
+
+
 def of_run(sight: Sight, name: str) -> bool:
     """Whether a Pod is of this BenchmarkJob's runs."""
     return bool(sight.body["metadata"].get("labels", {}).get("wattmark.dev/name") == name)

@@ -1,13 +1,11 @@
-"""A BenchmarkJob's life on the real cluster: run once, deleted, created anew, suspended, resumed, in a crowd."""
+"""A BenchmarkJob's life on the real cluster: run once, deleted, created anew, suspended, resumed."""
 
 import json
-import math
 import time
-from typing import Any
 
 import pytest
 from tests.e2e.conftest import OPERATOR_USER, Tool
-from tests.e2e.reach import Body, Sight
+from tests.e2e.reach import Body
 from tests.e2e.space import (
     Space,
     benchmark,
@@ -19,14 +17,13 @@ from tests.e2e.space import (
     of_run,
     outcome,
     results,
-    runs,
+    states,
     tiny,
 )
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.alone]
 
 HOLD = "wattmark.dev/test-holds"
-CROWD = [f"crowd-{number:02}" for number in range(20)]
 STILL_SECONDS = 5.0  # how long nothing is to happen
 
 
@@ -42,33 +39,22 @@ def _apply(space: Space, kubectl: Tool) -> str:
     return kubectl("--namespace", space.namespace, "apply", "--filename", "-", stdin=manifest)
 
 
-def _states(sights: list[Sight]) -> list[Body]:
-    """What the versions of one object say beside their progress, without repeats."""
-    states: list[Body] = []
-    for sight in sights:
-        status = {k: v for k, v in sight.body.get("status", {}).items() if k != "progress"}
-        status["summary"] = {k: v for k, v in status.get("summary", {}).items() if k != "progress"}
-        if not states or states[-1] != status:
-            states.append(status)
-    return states
-
-
 def test_a_prompt_run_is_written_three_times(space: Space, settled: Body) -> None:
     sights = space.benchmarks.of("settled")
-    states = _states(sights)
-    progress = len(sights) - len(states)
+    versions = states(sights)
+    progress = len(sights) - len(versions)
     uid = settled["metadata"]["uid"]
     space.events.wait("the Event of the end", lambda s: s.body["involvedObject"].get("uid") == uid)
     told = [s for s in space.events.all() if s.body["involvedObject"].get("uid") == uid]
     jobs = [s for s in space.jobs.of("settled-run") if s.kind == "ADDED"]
-    print(f"\n{len(states) - 1} status patches, {progress} more of progress, {len(jobs)} Job, {len(told)} Event")
-    print(f"phases: {[s.get('phase') for s in states]}")
+    print(f"\n{len(versions) - 1} status patches, {progress} more of progress, {len(jobs)} Job, {len(told)} Event")
+    print(f"phases: {[s.get('phase') for s in versions]}")
     assert outcome(settled) == "Measured"
-    assert [s.get("phase") for s in states] == [None, "Pending", "Running", "Completed"]
+    assert [s.get("phase") for s in versions] == [None, "Pending", "Running", "Completed"]
     assert len(jobs) == 1
     assert len(told) <= 2
-    assert "results" not in states[1] | states[2]
-    assert states[1]["predictions"], "the prediction stands before the run"
+    assert "results" not in versions[1] | versions[2]
+    assert versions[1]["predictions"], "the prediction stands before the run"
 
 
 def test_applying_it_again_runs_nothing_again(space: Space, kubectl: Tool, settled: Body) -> None:
@@ -262,63 +248,3 @@ def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Spac
     print(f"\nattempts: {done['status']['attempts']}")
     assert done["status"]["attempts"][-1]["outcome"] == "Succeeded"
     assert done["status"]["attempts"][0]["podUid"] == first["uid"]
-
-
-@pytest.fixture(scope="module")
-def crowd(space: Space) -> dict[str, Body]:
-    """Twenty BenchmarkJobs, submitted at once, once all have ended."""
-    begun = time.monotonic()
-    for name in CROWD:
-        space.start(name)
-    found = {name: space.end(name, seconds=420) for name in CROWD}
-    print(f"\ntwenty at once: all ended after {time.monotonic() - begun:.0f} s")
-    return found
-
-
-def test_twenty_at_once_all_end_with_figures(space: Space, crowd: dict[str, Body]) -> None:
-    assert {name: outcome(body) for name, body in crowd.items()} == dict.fromkeys(CROWD, "Measured")
-    assert all(results(body) for body in crowd.values())
-    writes = [len(_states(space.benchmarks.of(name))) - 1 for name in CROWD]
-    print(f"\nstatus patches a run, progress apart: {sorted(writes)}, {sum(writes) / len(writes):.1f} on average")
-    pods = {s.body["metadata"]["uid"] for s in space.pods.all() if s.body["metadata"]["name"].startswith("crowd-")}
-    assert len(pods) == len(CROWD)
-
-
-def test_of_twenty_only_as_many_run_at_once_as_fit(space: Space, crowd: dict[str, Body]) -> None:
-    node = space.api.get(f"/api/v1/nodes/{crowd[CROWD[0]]['status']['environment']['node']}")
-    assert node is not None
-    fit = math.floor(_cores(node["status"]["allocatable"]["cpu"]) / 0.5)
-    running: set[str] = set()
-    most = 0
-    for sight in space.pods.all():
-        name = sight.body["metadata"]["name"]
-        if name.startswith("crowd-") and sight.kind != "DELETED" and runs(sight.body):
-            running.add(name)
-        else:
-            running.discard(name)
-        most = max(most, len(running))
-    print(f"\nat most {most} ran at once; the node has room for {fit} at 500m, less what else asks for CPU there")
-    assert 1 <= most <= fit
-
-
-def _cores(quantity: Any) -> float:
-    text = str(quantity)
-    return float(text[:-1]) / 1000 if text.endswith("m") else float(text)
-
-
-def test_nothing_is_written_while_nothing_changes(space: Space, crowd: dict[str, Body]) -> None:
-    time.sleep(1)  # the Job controller's last words about the last run
-    before = {s.body["metadata"]["name"]: s.version for s in space.benchmarks.all() if s.kind != "DELETED"}
-    events = len(space.events.all())
-    time.sleep(2 * STILL_SECONDS)
-    after = {s.body["metadata"]["name"]: s.version for s in space.benchmarks.all() if s.kind != "DELETED"}
-    assert after == before
-    assert [s.body["reason"] for s in space.events.all()[events:] if "wattmark" in str(s.body.get("source"))] == []
-
-
-def test_deleting_a_finished_run_removes_job_and_pod(space: Space, crowd: dict[str, Body]) -> None:
-    pod = crowd["crowd-00"]["status"]["attempts"][-1]["podName"]
-    assert space.pods.newest(pod) is not None
-    space.api.delete(space.benchmark_path("crowd-00"))
-    space.jobs.gone("crowd-00-run")
-    space.pods.gone(pod)
