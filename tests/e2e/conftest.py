@@ -66,10 +66,11 @@ def access() -> Access:
     named = os.environ.get("KUBECONFIG")
     if named and Path(named) != cache().kubeconfig:
         return replace(target.access(), kubeconfig=Path(named))
-    return _answering(target) or _brought_up(target)
+    return answering(target) or _brought_up(target)
 
 
-def _answering(target: Target) -> Access | None:
+def answering(target: Target) -> Access | None:
+    """How this cluster is reached; None where it does not answer."""
     try:
         found = target.access()
     except ClusterError:

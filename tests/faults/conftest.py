@@ -6,28 +6,40 @@ from pathlib import Path
 import pytest
 from tests.cluster.commands import make, parser
 from tests.cluster.failure import ClusterError
-from tests.cluster.install import NAMESPACE, RELEASE
+from tests.cluster.install import NAMESPACE, RELEASE, install_chart
 from tests.cluster.paths import cache
 from tests.cluster.progress import Progress
 from tests.cluster.targets import Access
-from tests.e2e.conftest import OPERATOR_USER, Tool, access, api, helm, kubectl, namespace, release, space
+from tests.e2e.conftest import OPERATOR_USER, Tool, access, answering, api, helm, kubectl, namespace, space
 from tests.e2e.reach import Api
 from tests.faults.images import provide
 from tests.faults.operators import Operator
 from tests.faults.proxy import Proxy
 
-__all__ = ["access", "api", "helm", "kubectl", "namespace", "release", "space"]
+PLACE = ("--namespace", NAMESPACE)
+
+__all__ = ["access", "api", "helm", "kubectl", "namespace", "space"]
 
 
 @pytest.fixture(scope="session")
-def away(release: str, kubectl: Tool) -> Iterator[None]:
-    """The installed operator is gone meanwhile: there is one writer to an object."""
-    place = ("--namespace", NAMESPACE)
-    kubectl("scale", "deployment", RELEASE, "--replicas=0", *place)
-    kubectl("wait", "pod", "--for=delete", "--timeout=60s", f"--selector=app.kubernetes.io/instance={RELEASE}", *place)
-    yield
-    kubectl("scale", "deployment", RELEASE, "--replicas=1", *place)
-    kubectl("rollout", "status", "deployment", RELEASE, "--timeout=120s", *place)
+def release(access: Access, helm: Tool, kubectl: Tool) -> str:
+    """The installed chart without its operator: there is one writer to an object. It comes back after the last test."""
+    if not helm.ask("status", RELEASE, *PLACE).ok:
+        install_chart(access)
+    kubectl("scale", "deployment", RELEASE, "--replicas=0", *PLACE)
+    kubectl("wait", "pod", "--for=delete", "--timeout=60s", f"--selector=app.kubernetes.io/instance={RELEASE}", *PLACE)
+    return RELEASE
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Bring the operator back, once the workers of a parallel run have all ended."""
+    if hasattr(session.config, "workerinput") or session.config.option.collectonly:
+        return
+    found = answering(make(parser().parse_args(["up"]), cache(), Progress()))
+    kubectl = None if found is None else Tool(found.kubectl, found)
+    if kubectl and kubectl.ask("get", "deployment", RELEASE, *PLACE).ok:
+        kubectl("scale", "deployment", RELEASE, "--replicas=1", *PLACE)
+        kubectl("rollout", "status", "deployment", RELEASE, "--timeout=120s", *PLACE)
 
 
 @pytest.fixture(scope="session")
@@ -47,7 +59,7 @@ def proxy(api: Api) -> Iterator[Proxy]:
 
 @pytest.fixture(scope="module")
 def operator(
-    away: None, proxy: Proxy, namespace: str, standin: str, tmp_path_factory: pytest.TempPathFactory
+    release: str, proxy: Proxy, namespace: str, standin: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Operator]:
     """An operator that serves the module's namespace and whose runs are stand-ins; it is started by the tests."""
     folder: Path = tmp_path_factory.mktemp("operator")

@@ -9,7 +9,7 @@ from tests.faults.proxy import Fault, Proxy
 from tests.faults.runs import one_of_each, standing_in
 from tests.faults.test_crash import WRITES
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 SPOILED = {
     f"{fault.name.lower()}-{number}": (number, fault)

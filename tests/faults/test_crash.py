@@ -8,7 +8,7 @@ from tests.faults.operators import Operator
 from tests.faults.proxy import Fault, Proxy
 from tests.faults.runs import one_of_each, standing_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 # What the operator writes for one run that is scheduled at once, in order: the prediction, the Job, Running, the
 # result, the Job's time to live (where one is asked for), and the Event that tells of the end.

@@ -6,7 +6,7 @@ from tests.e2e.space import Space, condition, of_run, outcome, results
 from tests.faults.operators import Operator
 from tests.faults.runs import one_of_each, standing_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 # The stand-in's end -> the reason, and words of the message that say what happened or what to do.
 ENDS = {

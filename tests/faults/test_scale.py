@@ -11,7 +11,7 @@ from tests.faults.operators import Operator
 from tests.faults.proxy import Proxy
 from tests.faults.runs import standing_in
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 FINISHED = 1000
 STILL_SECONDS = 10.0
