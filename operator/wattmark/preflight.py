@@ -20,6 +20,7 @@ from wattmark.fit.demand import Spec, demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
 from wattmark.fleet.nodes import AssumedNodes, NodeType, SeenGpuPod, SeenNode, cpu_type, node_types, with_assumed
+from wattmark.fleet.slices import SeenSlice
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible
 from wattmark.observe import clean
@@ -160,10 +161,15 @@ def of_config(config: object) -> Facts | Refusal:
     return Facts(found, text)
 
 
-def fleet(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None, assumed: Iterable[AssumedNodes] = ()) -> Fleet:
+def fleet(
+    nodes: Iterable[SeenNode],
+    pods: Iterable[SeenGpuPod] | None,
+    assumed: Iterable[AssumedNodes] = (),
+    slices: Iterable[SeenSlice] = (),
+) -> Fleet:
     """The kinds of node that the cluster has now or may get; `pods` is None where other Pods may not be read."""
     seen = tuple(nodes)
-    return Fleet(with_assumed(node_types(seen, pods), assumed), cpu_type(seen))
+    return Fleet(with_assumed(node_types(seen, pods, slices), assumed), cpu_type(seen))
 
 
 def for_benchmark(

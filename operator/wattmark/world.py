@@ -11,12 +11,13 @@ from wattmark import observe
 from wattmark.api.schema import API_VERSION
 from wattmark.cluster.client import Client
 from wattmark.cluster.reflector import Name, Reflector
-from wattmark.fleet import nodes
+from wattmark.fleet import nodes, slices
 from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key, run_name
 from wattmark.observe import SeenJob, SeenPod
 from wattmark.settings import Settings
 
 PLURALS = {BENCHMARK_JOB: "benchmarkjobs", MODEL_CHECK: "modelchecks"}
+SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LIVE_PODS = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
 OURS = {"labelSelector": f"{KIND_LABEL}={BENCHMARK_JOB}"}
 
@@ -68,6 +69,7 @@ class World:
         self.jobs = Reflector(client, f"/apis/batch/v1/{scope}jobs", observe.job, self._job_changed, OURS)
         self.pods = Reflector(client, f"/api/v1/{scope}pods", observe.pod, self._pod_changed, OURS)
         self.nodes = Reflector(client, "/api/v1/nodes", nodes.read_node, self._fleet_changed)
+        self.slices = Reflector(client, SLICES, slices.read_slice, self._fleet_changed, optional=True)
         self.gpu_pods = Reflector(client, "/api/v1/pods", nodes.read_gpu_pod, self._fleet_changed, LIVE_PODS)
 
     @property
@@ -75,7 +77,7 @@ class World:
         """Those that the settings allow."""
         chosen: list[Reflector[Any]] = [self.jobs, self.pods]
         if self.settings.read_nodes:
-            chosen.append(self.nodes)
+            chosen += [self.nodes, self.slices]
             if self.settings.read_all_pods:
                 chosen.append(self.gpu_pods)
         return chosen
@@ -92,8 +94,8 @@ class World:
             await reflector.synced.wait()
 
     def silence_seconds(self, loop_time: float) -> float:
-        """How long the quietest watch has been silent."""
-        return max(loop_time - r.last_heard for r in self.reflectors)
+        """How long the quietest watch has been silent, of those that there are."""
+        return max(loop_time - r.last_heard for r in self.reflectors if not r.absent)
 
     def see(self, key: Key, body: dict[str, Any]) -> bool:
         """Take in one of our objects; False where what is held is as new."""

@@ -140,6 +140,7 @@ GRANTED = (
     "create events",
     "list events",
     "watch nodes",
+    "watch resourceslices.resource.k8s.io",
 )
 
 

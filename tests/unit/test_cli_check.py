@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.test_fleet_nodes import node
+from tests.unit.test_fleet_slices import SLICES, bare
 from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
 
 from wattmark import preflight
@@ -70,6 +71,40 @@ def test_without_pods_what_is_free_now_is_not_known(tmp_path: Path, capsys: pyte
     assert checked(tmp_path, GPT2, node(), LARGE) == 0
     (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
     assert answer["fitsNow"] == "Unknown" and "freeGpus" not in answer
+
+
+def test_gpus_that_are_offered_by_claim_are_read_from_a_file(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slices = str(SLICES / "nvidia.yaml")
+    assert checked(tmp_path, GPT2, bare(), pods=["--resource-slices", slices]) == 3
+    (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert (answer["reason"], answer["offeredFrom"]) == ("ClaimedGpu", "ResourceSlice of gpu.nvidia.com")
+    assert checked(tmp_path, LLAMA, bare(), pods=["--resource-slices", slices]) == 3
+    capsys.readouterr()
+    assert checked(tmp_path, {"id": "meta-llama/Llama-3.1-70B"}, bare(), pods=["--resource-slices", slices]) == 1
+    (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert (answer["verdict"], answer["reason"]) == ("DoesNotFit", "Memory")
+
+
+FILES = [
+    pytest.param("--pods", {"kind": "Node"}, "holds no Pod, but Node", id="nodes in place of Pods"),
+    pytest.param("--resource-slices", {"kind": "Pod"}, "holds no ResourceSlice, but Pod", id="Pods in place of slices"),
+    pytest.param(
+        "--resource-slices",
+        {"kind": "ResourceSlice", "apiVersion": "resource.k8s.io/v1beta1"},
+        "apiVersion of a ResourceSlice must be resource.k8s.io/v1, not resource.k8s.io/v1beta1",
+        id="slices of an older API",
+    ),
+]
+
+
+@pytest.mark.parametrize(("option", "found", "words"), FILES)
+def test_a_file_of_other_things_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, found: dict[str, Any], words: str
+) -> None:
+    assert checked(tmp_path, GPT2, LARGE, pods=[option, stored(tmp_path / "p", found)]) == 2
+    assert words in capsys.readouterr().err
 
 
 WORST = [

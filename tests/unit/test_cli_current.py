@@ -7,20 +7,25 @@ from typing import Any
 
 import pytest
 from tests.unit.test_cli_check import TAKER
+from tests.unit.test_fleet_slices import bare, body
 from tests.unit.test_preflight import LARGE
 
 from wattmark.cli.command import main
 
+NOT_SERVED = "error: the server doesn't have a resource type 'resourceslices'"
 QUESTION = ["check", "--model", "gpt2", "-o", "json"]
 
 
 def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> Path:
-    """A kubectl that answers `get nodes` and `get pods`, or refuses with words; the file of what it was asked."""
+    """A kubectl that answers `get nodes` and so on, or refuses with words; the file of what it was asked.
+
+    Where nothing else is said, its cluster knows no ResourceSlices.
+    """
     told = folder / "told"
     lines = ["#!/bin/sh", f'echo "$*" >> {told}', 'case "$*" in']
-    for what, answer in answers.items():
+    for what, answer in ({"resourceslices": NOT_SERVED} | answers).items():
         if isinstance(answer, str):
-            lines.append(f"*'get {what}'*) echo 'Warning: first'>&2; echo '{answer}' >&2; exit 1;;")
+            lines.append(f"*'get {what}'*) echo 'Warning: first'>&2; echo \"{answer}\" >&2; exit 1;;")
         else:
             (folder / what).write_text(json.dumps({"kind": "List", "items": answer}), encoding="utf-8")
             lines.append(f"*'get {what}'*) cat {folder / what};;")
@@ -36,11 +41,13 @@ def test_the_current_cluster_is_asked(
 ) -> None:
     told = kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[TAKER])
     assert main(QUESTION) == 0
-    (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
-    assert (answer["verdict"], answer["fitsNow"], answer["freeGpus"]) == ("Fits", "DoesNotFit", 0)
+    said = capsys.readouterr()
+    (answer,) = json.loads(said.out)["status"]["nodeTypes"]
+    assert (answer["verdict"], answer["fitsNow"], answer["freeGpus"], said.err) == ("Fits", "DoesNotFit", 0, "")
     assert told.read_text(encoding="utf-8").splitlines() == [
         "get nodes --output=json",
         "get pods --all-namespaces --field-selector=status.phase!=Succeeded,status.phase!=Failed --output=json",
+        "get resourceslices.v1.resource.k8s.io --output=json",
     ]
 
 
@@ -65,6 +72,32 @@ def test_without_the_right_to_list_pods_what_is_free_is_not_known(
     said = capsys.readouterr()
     assert json.loads(said.out)["status"]["nodeTypes"][0]["fitsNow"] == "Unknown"
     assert "what is free now is not known" in said.err and said.err.endswith("pods is forbidden\n")
+
+
+def test_gpus_that_are_offered_by_claim_are_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[bare()], pods=[], resourceslices=[body("nvidia")])
+    assert main(QUESTION) == 3
+    (answer,) = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert (answer["nodeType"], answer["reason"]) == ("NVIDIA-A100-PCIE-40GB-40GiB-x2-claimed", "ClaimedGpu")
+
+
+def test_without_the_right_to_list_slices_it_is_said_what_is_not_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[], resourceslices="resourceslices is forbidden")
+    assert main(QUESTION) == 0
+    assert "offered by resource claim alone are not seen" in capsys.readouterr().err
+
+
+def test_a_kubectl_that_answers_with_something_else_ends_with_4(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[])
+    (tmp_path / "nodes").write_text("<html>log in first</html>", encoding="utf-8")
+    assert main(QUESTION) == 4
+    assert "the answer is not JSON: <html>log in first" in capsys.readouterr().err
 
 
 def test_nodes_that_cannot_be_read_end_with_4(

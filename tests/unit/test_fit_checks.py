@@ -19,6 +19,18 @@ CASES: list[Any] = [
         "offers amd.com/gpu; the need is known on NVIDIA's GPUs only",
         id="AMD's GPUs: not known",
     ),
+    pytest.param(
+        {"offer": {"claimed": True}},
+        "ClaimedGpu",
+        "the Pod of a run requests nvidia.com/gpu: it gets one only if a DeviceClass says extendedResourceName",
+        id="GPUs that can only be claimed: not known",
+    ),
+    pytest.param(
+        {"offer": {"claimed": True, "memory_bytes": 16 * GIB}},
+        "Memory",
+        "at least 1.0 GiB more",
+        id="nor do such that are too small by any way",
+    ),
     pytest.param({"offer": {"driver": "580"}}, "Memory", "needs", id="the least driver"),
     pytest.param(
         {"offer": {"driver": "570"}}, "Driver", "CUDA 13 needs driver 580 or newer, these nodes have 570", id="too old"

@@ -51,7 +51,7 @@ UNKNOWN = [
     ("memory-0", "label nvidia.com/gpu.memory is no whole number of MiB, and the table of products does not list"),
     ("contradicting", "label nvidia.com/gpu.memory says 23034 MiB, the table of products, by the cloud's label 81559"),
     ("no-labels", "no label nvidia.com/gpu.memory, and the table of products does not list the GPU"),
-    ("amd-two-sizes", "labels contradict each other"),
+    ("amd-two-sizes", "sources contradict each other"),
 ]
 
 

@@ -30,9 +30,9 @@ def event(kind: str, name: str, version: int, value: str = "") -> dict[str, Any]
 
 
 class Server:
-    """Lists and watches as they were scripted; what is asked beyond the script waits for ever."""
+    """Lists and watches as they were scripted (a number: a refusal); what is asked beyond the script waits for ever."""
 
-    def __init__(self, lists: list[list[list[dict[str, Any]]]], watches: list[list[Any]]) -> None:
+    def __init__(self, lists: list[Any], watches: list[Any]) -> None:
         self.asked: list[str] = []
         self._lists = lists  # each list is a list of pages
         self._watches = watches
@@ -48,6 +48,9 @@ class Server:
         if not self._lists:
             await asyncio.Event().wait()
         pages = self._lists[0]
+        if isinstance(pages, int):
+            self._lists.pop(0)
+            return web.json_response({"message": "the server could not find it"}, status=pages)
         versions = [int(b["metadata"]["resourceVersion"]) for p in pages for b in p]
         metadata = {"resourceVersion": str(max(versions, default=100)), "continue": str(page + 1)}
         if page + 1 == len(pages):
@@ -80,11 +83,11 @@ class Server:
 class Copy:
     """A running reflector with all that it told."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, optional: bool) -> None:
         self.told: list[tuple[str, str | None, str | None]] = []
         self._news = asyncio.Event()
         self.reflector: Reflector[str] = Reflector(
-            client, "/things", self._convert, self._changed, {"labelSelector": "a"}
+            client, "/things", self._convert, self._changed, {"labelSelector": "a"}, optional=optional
         )
 
     @staticmethod
@@ -106,13 +109,13 @@ class Copy:
 
 
 @asynccontextmanager
-async def following(server: Server) -> AsyncIterator[Copy]:
+async def following(server: Server, optional: bool = False) -> AsyncIterator[Copy]:
     application = web.Application()
     application.router.add_get("/things", server.handle)
     async with TestServer(application, shutdown_timeout=0) as running, aiohttp.ClientSession() as session:
         configuration = Configuration()
         configuration.host = str(running.make_url("")).rstrip("/")
-        copy = Copy(Client(configuration, session))
+        copy = Copy(Client(configuration, session), optional)
         task = asyncio.create_task(copy.reflector.run())
         try:
             yield copy
@@ -189,6 +192,29 @@ async def test_after_a_break_all_is_listed_anew_and_what_was_deleted_meanwhile_i
     assert ("b", "b", None) in copy.told
     assert server.asked[:2] == ["list 0", "watch 2"]
     assert server.asked[2] == "list 0"
+
+
+@pytest.mark.parametrize("status", [404, 403], ids=["not served", "not ours to read"])
+async def test_what_is_optional_may_be_missing_and_appear_later(
+    status: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "ABSENT_SECONDS", 0.01)
+    server = Server([status] * 5 + [[[body("a", 1)]]], [])
+    with caplog.at_level("INFO"):
+        async with following(server, optional=True) as copy:
+            await copy.reflector.synced.wait()
+            assert copy.reflector.absent
+            await copy.until(a="a")
+            assert not copy.reflector.absent
+    assert [r.levelname for r in caplog.records if r.name == module.__name__] == ["INFO"], "said once, not at each try"
+
+
+async def test_what_is_optional_may_go_away_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = Server([[[body("a", 1)]]], [404])
+    async with following(server, optional=True) as copy:
+        await copy.until(a="a")
+        await copy.until()
+    assert copy.reflector.absent and copy.told == [("a", None, "a"), ("a", "a", None)]
 
 
 async def test_an_answer_of_our_own_is_not_overtaken_by_older_events() -> None:

@@ -126,11 +126,24 @@ def test_nodes_and_pods_with_gpus_wake_all_whose_answer_rests_on_them() -> None:
     }
     woken.world.gpu_pods.put(taking)
     assert woken.fleets == 2
+    spec = {"driver": "gpu.nvidia.com", "nodeName": "node-1", "devices": [{"name": "gpu-0"}]}
+    woken.world.slices.put({"metadata": {"name": "slice", "resourceVersion": "2"}, "spec": spec})
+    assert (woken.fleets, woken.world.fleet_version) == (3, 3)
+
+
+def test_a_watch_of_what_is_not_served_is_not_silent() -> None:
+    world = Woken().world
+    for reflector in world.reflectors:
+        reflector.last_heard = 900.0
+    world.slices.last_heard, world.slices.absent = 0.0, True
+    assert world.silence_seconds(1000.0) == 100.0
 
 
 READ = [
-    pytest.param({}, ["jobs", "pods", "nodes", "pods"], id="all of the cluster by default"),
-    pytest.param({"read_all_pods": False}, ["jobs", "pods", "nodes"], id="without the Pods of others"),
+    pytest.param({}, ["jobs", "pods", "nodes", "resourceslices", "pods"], id="all of the cluster by default"),
+    pytest.param(
+        {"read_all_pods": False}, ["jobs", "pods", "nodes", "resourceslices"], id="without the Pods of others"
+    ),
     pytest.param({"read_nodes": False}, ["jobs", "pods"], id="without nodes"),
 ]
 

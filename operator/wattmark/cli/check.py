@@ -8,22 +8,24 @@ from wattmark import preflight
 from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cli import current, table
-from wattmark.cli.manifest import documents, one, printed, shown
+from wattmark.cli.manifest import of_kind, one, printed, shown
 from wattmark.cli.question import Question, assumed, questions
 from wattmark.decide import check as answering
 from wattmark.decide.plan import Identity
 from wattmark.decide.saying import said
-from wattmark.fleet.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
+from wattmark.fleet.nodes import read_gpu_pod, read_node
+from wattmark.fleet.slices import read_slice
 from wattmark.identity import MODEL_CHECK
 
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
 _WORST_FIRST = (1, 3, 0)
+SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
 
 
 def check(chosen: argparse.Namespace) -> int:
     """Answer what is asked and print it; the exit code. Raises InvalidManifest and ClusterUnread."""
     asked = questions(chosen) if chosen.file is None else [Question(*one(chosen.file, MODEL_CHECK, ModelCheckSpec))]
-    fleet = preflight.fleet(*_nodes(chosen), assumed(chosen.gpu))
+    fleet = _fleet(chosen)
     now = time.time()
     answers = [(question, _answered(question, fleet, now)) for question in asked]
     if chosen.output == "table":
@@ -36,15 +38,18 @@ def check(chosen: argparse.Namespace) -> int:
     return next(code for code in _WORST_FIRST if code in codes)
 
 
-def _nodes(chosen: argparse.Namespace) -> tuple[list[SeenNode], list[SeenGpuPod] | None]:
-    """The nodes to compare with, and what is taken of their GPUs; None where that is not known."""
+def _fleet(chosen: argparse.Namespace) -> preflight.Fleet:
+    """The nodes to compare with, and what is taken of their GPUs, where that is known."""
+    more = assumed(chosen.gpu)
     if chosen.nodes is not None:
-        pods = None if chosen.pods is None else [d for d in documents(chosen.pods) if d.get("kind") == "Pod"]
-        taken = None if pods is None else [pod for d in pods if (pod := read_gpu_pod(d)) is not None]
-        return [read_node(d) for d in documents(chosen.nodes) if d.get("kind") == "Node"], taken
+        nodes = [read_node(body) for body in of_kind(chosen.nodes, "Node")]
+        pods = None if chosen.pods is None else map(read_gpu_pod, of_kind(chosen.pods, "Pod"))
+        slices = () if chosen.resource_slices is None else map(read_slice, of_kind(chosen.resource_slices, SLICE, DRA))
+        return preflight.fleet(nodes, None if pods is None else [*filter(None, pods)], more, filter(None, slices))
     if chosen.gpu and chosen.context is None:
-        return [], []
-    return current.nodes_of(chosen.context), current.gpu_pods_of(chosen.context)
+        return preflight.fleet((), (), more)
+    nodes, taken = current.nodes_of(chosen.context), current.gpu_pods_of(chosen.context)
+    return preflight.fleet(nodes, taken, more, current.slices_of(chosen.context))
 
 
 def _answered(question: Question, fleet: preflight.Fleet, now: float) -> ModelCheckStatus:

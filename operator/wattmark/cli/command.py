@@ -77,6 +77,8 @@ def _refuse_nonsense(chosen: argparse.Namespace, parser: argparse.ArgumentParser
         parser.error("--config is of one model")
     if chosen.pods is not None and chosen.nodes is None:
         parser.error("--pods goes with --nodes")
+    if chosen.resource_slices is not None and chosen.nodes is None:
+        parser.error("--resource-slices goes with --nodes")
     if chosen.context is not None and chosen.nodes is not None:
         parser.error("--context and --nodes both say which nodes")
 
@@ -152,6 +154,12 @@ def _node_options(parser: argparse.ArgumentParser) -> None:
     nodes.add_argument("--nodes", type=Path, help="nodes, as `kubectl get nodes -o yaml` prints them")
     nodes.add_argument(
         "--pods", type=Path, help="pods, as `kubectl get pods -A -o yaml` prints them: for what is free now"
+    )
+    nodes.add_argument(
+        "--resource-slices",
+        type=Path,
+        metavar="SLICES",
+        help="ResourceSlices, as `kubectl get resourceslices -o yaml` prints them: for GPUs that are offered by claim",
     )
     nodes.add_argument(
         "--gpu",

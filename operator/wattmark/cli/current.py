@@ -7,8 +7,11 @@ from typing import Any
 
 from wattmark.cli.manifest import objects
 from wattmark.fleet.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
+from wattmark.fleet.slices import SeenSlice, read_slice
 from wattmark.observe import clean
 
+SLICES = "resourceslices.v1.resource.k8s.io"
+NOT_SERVED = "the server doesn't have a resource type"  # kubectl's words
 LIVE = "--field-selector=status.phase!=Succeeded,status.phase!=Failed"
 
 
@@ -31,6 +34,17 @@ def gpu_pods_of(context: str | None) -> list[SeenGpuPod] | None:
     return [pod for body in bodies if (pod := read_gpu_pod(body)) is not None]
 
 
+def slices_of(context: str | None) -> list[SeenSlice]:
+    """The cluster's ResourceSlices; none, and a note, where the user may not list them; none where there are none."""
+    try:
+        bodies = _listed(context, SLICES)
+    except ClusterUnread as unread:
+        if NOT_SERVED not in str(unread):
+            print(f"wattmark: GPUs that are offered by resource claim alone are not seen: {unread}", file=sys.stderr)
+        return []
+    return [one for body in bodies if (one := read_slice(body)) is not None]
+
+
 def _listed(context: str | None, *what: str) -> list[dict[str, Any]]:
     command = ["kubectl", *(["--context", context] if context else []), "get", *what, "--output=json"]
     said = " ".join(command)
@@ -44,4 +58,9 @@ def _listed(context: str | None, *what: str) -> list[dict[str, Any]]:
         # What stands before the last line repeats it, for each attempt.
         words = answer.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {answer.returncode}"
         raise ClusterUnread(f"{said}: {clean(words)}")
-    return objects([json.loads(answer.stdout)], said)
+    try:
+        return objects([json.loads(answer.stdout)], said)
+    except ValueError as error:
+        raise ClusterUnread(
+            f"{said}: the answer is not JSON: {clean(answer.stdout[:64].decode(errors='replace'))}"
+        ) from error

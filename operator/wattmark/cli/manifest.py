@@ -8,6 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from wattmark.api.schema import API_VERSION, Model
+from wattmark.observe import clean
 
 S = TypeVar("S", bound=Model)
 
@@ -43,6 +44,22 @@ def objects(loaded: list[Any], where: str) -> list[dict[str, Any]]:
         found.extend(items if isinstance(items, list) else [document])
     if not all(isinstance(item, dict) for item in found):
         raise InvalidManifest(f"{where} holds something that is not an object")
+    return found
+
+
+def of_kind(path: Path, kind: str, version: str = "v1") -> list[dict[str, Any]]:
+    """The objects of one kind in a file. Raises InvalidManifest where there is none: it is another file than was meant.
+
+    An empty List, as kubectl prints it where a cluster has none, is fine.
+    """
+    there = documents(path)
+    found = [body for body in there if body.get("kind") == kind]
+    if there and not found:
+        kinds = ", ".join(sorted({clean(body.get("kind"), 64) for body in there})[:4])
+        raise InvalidManifest(f"{path} holds no {kind}, but {kinds}")
+    other = next((body.get("apiVersion") for body in found if body.get("apiVersion", version) != version), None)
+    if other is not None:
+        raise InvalidManifest(f"{path}: apiVersion of a {kind} must be {version}, not {clean(other, 64)}")
     return found
 
 

@@ -20,6 +20,7 @@ PAGE = "500"
 WATCH_SECONDS = "600"  # the server ends the watch then; it is resumed without a new list
 LASTING_SECONDS = 60.0  # a watch that breaks sooner counts as another failure in a row
 PAUSE_SECONDS = 0.2  # before a watch is resumed: one that ends at once must not become a loop of requests
+ABSENT_SECONDS = 300.0  # what was not served is asked for again this often
 MOST_LINE_BYTES = 8 * 2**20
 _LOG = logging.getLogger(__name__)
 
@@ -30,6 +31,9 @@ class _StaleError(Exception):
 
 class Reflector(Generic[T]):
     """`items` is the copy. `convert` keeps what is needed of a body, or None to leave the object out.
+
+    What is `optional` may not be served, or not be ours to read: then nothing is held, which is told once, and it is
+    asked for again every five minutes.
 
     `changed(name, old, new)` is called for every difference, deletions found by a new list included. It must not raise
     or wait.
@@ -42,15 +46,19 @@ class Reflector(Generic[T]):
         convert: Callable[[dict[str, Any]], T | None],
         changed: Callable[[Name, T | None, T | None], None],
         selectors: Mapping[str, str] | None = None,
+        *,
+        optional: bool = False,
     ) -> None:
         self.items: dict[Name, T] = {}
         self.synced = asyncio.Event()
         self.last_heard = 0.0  # loop time of the last sign of life
+        self.absent = False  # optional, and not served
         self._client = client
         self._path = path
         self._convert = convert
         self._changed = changed
         self._selectors = dict(selectors or {})
+        self._optional = optional
         self._versions: dict[Name, int] = {}
 
     def put(self, body: dict[str, Any]) -> None:
@@ -64,6 +72,7 @@ class Reflector(Generic[T]):
             listed = float("inf")
             try:
                 version = await self._list()
+                self.absent = False
                 listed = asyncio.get_running_loop().time()
                 self.synced.set()
                 while True:
@@ -72,12 +81,26 @@ class Reflector(Generic[T]):
             except _StaleError as stale:
                 _LOG.info("listing %s anew: %s", self._path, stale)
             except (Unreachable, Refused, Conflict, ValueError) as error:
+                if self._optional and isinstance(error, Refused) and error.status in (403, 404):
+                    self._miss(error)
+                    await asyncio.sleep(ABSENT_SECONDS)
+                    continue
                 if isinstance(error, Refused):
                     self._heard()  # an answer, if not the one wished for: a restart would not mend missing rights
                 _LOG.warning("watching %s failed: %s", self._path, error)
             lasted = asyncio.get_running_loop().time() - listed > LASTING_SECONDS
             failures = 0 if lasted else failures + 1
             await asyncio.sleep(min(30.0, 0.2 * 2 ** min(failures, 8)) * random.uniform(0.5, 1.0))  # noqa: S311
+
+    def _miss(self, answer: Refused) -> None:
+        """Hold nothing: this is not there."""
+        if not self.absent:
+            _LOG.info("%s is not read: %s", self._path, answer)
+        self.absent = True
+        for name in list(self.items):
+            self._replace(name, None)
+        self._versions.clear()
+        self.synced.set()
 
     async def _list(self) -> str:
         seen: set[Name] = set()

@@ -122,6 +122,20 @@ def offers_the_resource(case: Case) -> Objection | None:
     )
 
 
+def can_be_requested(case: Case) -> Objection | None:
+    """Pods can request the GPU by its name; they need not claim it."""
+    offer = case.ground.offer
+    if offer is None or not offer.claimed:
+        return None
+    return Objection(
+        "ClaimedGpu",
+        f"these nodes offer their GPUs by resource claim (ResourceSlices), and the Pod of a run requests "
+        f"{offer.resource}: it gets one only if a DeviceClass says extendedResourceName {offer.resource} (feature "
+        "DRAExtendedResource), or if a device plugin offers them",
+        unknown=True,
+    )
+
+
 def is_an_accepted_product(case: Case) -> Objection | None:
     """The product is one of those listed, if any are."""
     offer, gpu = case.ground.offer, case.asked.resources.gpu
@@ -259,6 +273,7 @@ def has_the_disk(case: Case) -> Objection | None:
 
 CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
     offers_the_resource,
+    can_be_requested,
     is_an_accepted_product,
     has_enough_gpus,
     lets_the_pod_land,

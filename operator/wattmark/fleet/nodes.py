@@ -10,12 +10,12 @@ from sys import intern
 from typing import NamedTuple
 
 from wattmark.fleet.gpus import GpuProduct
-from wattmark.fleet.offers import MEMORY_ANNOTATION, MIB, Offer, gpu_count, is_gpu, offer_of, offers
+from wattmark.fleet.offers import MEMORY_ANNOTATION, MIB, MOST_BYTES, Offer, gpu_count, is_gpu, offer_of, offers
+from wattmark.fleet.slices import SeenSlice, claimable
 from wattmark.held import Labels, same, shared
 from wattmark.identity import SIMULATED_LABEL
 from wattmark.observe import Body, items, mapping, quantity, text
 
-MOST_BYTES = 1 << 53  # what no node has: keeps odd input within what status can hold
 # Taints of a node that an autoscaler is about to remove: it takes no Pods, as if it were cordoned.
 LEAVING = ("ToBeDeletedByClusterAutoscaler", "karpenter.sh/disrupted", "karpenter.sh/disruption")
 
@@ -34,7 +34,10 @@ class Taint:
 
 @dataclass(frozen=True, slots=True)
 class SeenNode:
-    """A Node, as far as decisions read it; memory and disk are bytes that Pods can have, 0 where it does not tell."""
+    """A Node, as far as decisions read it; memory and disk are bytes that Pods can have, 0 where it does not tell.
+
+    `stated` is the annotation in which a person says the memory of its GPUs.
+    """
 
     name: str
     labels: Mapping[str, str]
@@ -46,6 +49,7 @@ class SeenNode:
     memory_bytes: int
     disk_bytes: int
     offers: tuple[Offer, ...]
+    stated: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +62,10 @@ class SeenGpuPod:
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A node of a type; `free` is how many of its GPUs no Pod has requested, None where Pods may not be read."""
+    """A node of a type; `free` is how many of its GPUs no Pod has requested.
+
+    None where Pods may not be read, and for GPUs that Pods get by claim: that no Pod tells.
+    """
 
     node: SeenNode
     free: int | None
@@ -92,7 +99,8 @@ def read_node(body: Body) -> SeenNode:
     labels = _labels(mapping(metadata.get("labels")))
     allocatable = mapping(status.get("allocatable"))
     conditions, taints = items(status.get("conditions")), _taints(spec)
-    found = offers(labels, allocatable, mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION))
+    stated = mapping(metadata.get("annotations")).get(MEMORY_ANNOTATION)
+    found = offers(labels, allocatable, stated)
     return SeenNode(
         name=intern(text(metadata.get("name"))),
         labels=Labels(labels),
@@ -104,6 +112,7 @@ def read_node(body: Body) -> SeenNode:
         memory_bytes=int(min(quantity(allocatable.get("memory")) or 0, MOST_BYTES)),
         disk_bytes=int(min(quantity(allocatable.get("ephemeral-storage")) or 0, MOST_BYTES)),
         offers=same(found, tuple(offer.memory_from for offer in found)),
+        stated=None if stated is None else intern(text(stated)),
     )
 
 
@@ -128,8 +137,11 @@ def read_gpu_pod(body: Body) -> SeenGpuPod | None:
     return SeenGpuPod(intern(node), shared(requests)) if any(requests.values()) else None
 
 
-def node_types(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> tuple[NodeType, ...]:
+def node_types(
+    nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None, slices: Iterable[SeenSlice] = ()
+) -> tuple[NodeType, ...]:
     """Kinds of node that offer GPUs, by name. `pods` is None where other Pods may not be read."""
+    claims = claimable(slices)
     taken: dict[tuple[str, str], int] = defaultdict(int)
     for pod in pods or ():
         for resource, count in pod.requests.items():
@@ -137,8 +149,9 @@ def node_types(nodes: Iterable[SeenNode], pods: Iterable[SeenGpuPod] | None) -> 
     groups: dict[_Alike, list[Member]] = defaultdict(list)
     told: dict[_Alike, Offer] = {}
     for node in nodes:
-        for offer in node.offers:
-            free = None if pods is None else max(0, offer.count - taken[node.name, offer.resource])
+        for offer in _offered(node, claims.get(node.name, ())):
+            known = pods is not None and not offer.claimed
+            free = max(0, offer.count - taken[node.name, offer.resource]) if known else None
             alike = _Alike(offer, node.arch, node.simulated)
             groups[alike].append(Member(node, free))
             # The answer says where the memory was read: of a mixed lot the same, whichever node comes first.
@@ -162,6 +175,15 @@ def with_assumed(kinds: tuple[NodeType, ...], assumed: Iterable[AssumedNodes]) -
 def cpu_type(nodes: Iterable[SeenNode]) -> NodeType:
     """All nodes that are real, as places for runs without a GPU."""
     return NodeType("cpu", None, False, tuple(Member(node, None) for node in nodes if not node.simulated))
+
+
+def _offered(node: SeenNode, claims: tuple[Offer, ...]) -> tuple[Offer, ...]:
+    """A node's GPUs, those that Pods can request and those that they can only claim; none of them twice."""
+    if not claims or not node.offers:
+        return node.offers or claims
+    requested = offers(node.labels, {offer.resource: offer.count for offer in node.offers}, node.stated, claims)
+    names = {offer.resource for offer in requested}
+    return (*requested, *(offer for offer in claims if offer.resource not in names))
 
 
 def _taints(spec: Body) -> tuple[Taint, ...]:
@@ -191,7 +213,8 @@ class _Alike(NamedTuple):
         offer = self.offer
         prefix = "simulated-" if self.simulated else ""
         memory = "unknown" if offer.memory_bytes is None else f"{offer.memory_bytes / (1 << 30):.0f}GiB"
-        return f"{prefix}{offer.product or 'unlabelled'}-{memory}-x{offer.count}{'-shared' if offer.shared else ''}"
+        suffix = f"{'-shared' if offer.shared else ''}{'-claimed' if offer.claimed else ''}"
+        return f"{prefix}{offer.product or 'unlabelled'}-{memory}-x{offer.count}{suffix}"
 
     @property
     def details(self) -> tuple[str, ...]:

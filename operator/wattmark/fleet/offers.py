@@ -4,7 +4,7 @@ Whatever cannot be told is None, with the reason beside it; nothing is guessed. 
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from wattmark.api.schema import GROUP
@@ -12,7 +12,8 @@ from wattmark.fleet.gpus import GpuProduct, gpu_product, product_of_instance
 from wattmark.observe import Body, quantity
 
 MIB = 1 << 20
-MOST_GPUS = 1 << 12  # no node has as many: keeps odd input within what status can hold
+MOST_BYTES = 1 << 53  # what no node has: keeps odd input within what status can hold
+MOST_GPUS = 1 << 12  # no node has as many
 MEMORY_ANNOTATION = f"{GROUP}/gpu-memory-mib"
 # A product's memory differs a little between drivers, with ECC, and from a cloud's round figure; beyond this the labels
 # speak of different cards.
@@ -25,7 +26,7 @@ _SUFFIX = re.compile(rf"(-SHARED|-MIG-{MIG_PROFILE})+$")
 # The size is the value, or with a number of GPUs as the value the end of the name.
 _AMD_MEMORY = re.compile(r"(?:beta\.)?amd\.com/gpu\.vram(?:\.([0-9]+Gi?))?")
 _SHARED = ".shared"
-_TABLE = "the table of products"
+TABLE = "the table of products"
 _GKE = "cloud.google.com/gke-"
 _KARPENTER_MEMORY = "karpenter.k8s.aws/instance-gpu-memory"
 _RECONFIGURED = "nvidia.com/mig.config.state"
@@ -37,7 +38,8 @@ class Offer:
 
     `shared` tells that several Pods use one GPU without a wall between their computations; of its memory each is
     offered the whole, with MPS its share. `driver` is the driver's major version, `cuda` the highest CUDA version
-    that the driver runs.
+    that the driver runs. `claimed` tells that Pods get it by resource claims alone: `resource` is then what it would be
+    requested as, if anything let them.
     """
 
     resource: str
@@ -49,6 +51,15 @@ class Offer:
     shared: bool
     driver: str
     cuda: tuple[int, int] | None = None
+    claimed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """What one source says of a GPU's memory."""
+
+    size: int
+    origin: str
 
 
 def is_gpu(resource: object) -> bool:
@@ -61,14 +72,21 @@ def gpu_count(value: object) -> int:
     return int(min(quantity(value) or 0, MOST_GPUS))
 
 
-def offers(labels: Mapping[str, str], allocatable: Body, annotated: object) -> tuple[Offer, ...]:
-    """All GPUs of a node. `annotated` is the memory in MiB that a person has stated, which settles contradictions."""
+def offers(
+    labels: Mapping[str, str], allocatable: Body, annotated: object, sliced: Sequence[Offer] = ()
+) -> tuple[Offer, ...]:
+    """All GPUs of a node that Pods can request.
+
+    `annotated` is the memory in MiB that a person has stated, which settles contradictions. `sliced` is what the node's
+    ResourceSlices say: of the same GPUs, where the name is the same.
+    """
     found = []
     for resource in sorted(name for name in allocatable if is_gpu(name)):
         count = gpu_count(allocatable[resource])
         if count:
             read = _amd if resource == AMD else _slice if _MIG.fullmatch(resource) else _whole
-            offer = read(labels, resource, count)
+            same = [offer for offer in sliced if offer.resource == resource]
+            offer = _completed(read(labels, resource, count, list(_sliced(same))), same)
             found.append(_reconfigured(offer if read is _slice else _annotated(offer, annotated), labels))
     return tuple(found)
 
@@ -77,18 +95,30 @@ def offer_of(product: GpuProduct, count: int) -> Offer:
     """Whole GPUs of a product, as the table of products knows them."""
     resource = AMD if product.capability is None else NVIDIA
     size = product.memory_mib * MIB
-    return Offer(resource, count, product.name, size, _TABLE, product.capability, shared=False, driver="")
+    return Offer(resource, count, product.name, size, TABLE, product.capability, shared=False, driver="")
 
 
-@dataclass(frozen=True, slots=True)
-class _Claim:
-    """What one label says of a GPU's memory."""
-
-    size: int
-    origin: str
+def _sliced(same: Iterable[Offer]) -> Iterator[Claim]:
+    """What ResourceSlices say of the memory."""
+    return (Claim(offer.memory_bytes, offer.memory_from) for offer in same if offer.memory_bytes is not None)
 
 
-def _whole(labels: Mapping[str, str], resource: str, count: int) -> Offer:
+def _completed(offer: Offer, same: Sequence[Offer]) -> Offer:
+    """What no label tells, from the node's ResourceSlices, if these speak of one kind of GPU."""
+    if len(same) != 1:
+        return offer
+    (told,) = same
+    product = told.product if offer.product in ("", "AMD") else offer.product
+    return replace(
+        offer,
+        product=product,
+        capability=offer.capability or told.capability,
+        driver=offer.driver or told.driver,
+        cuda=offer.cuda or told.cuda,
+    )
+
+
+def _whole(labels: Mapping[str, str], resource: str, count: int, sliced: list[Claim]) -> Offer:
     """GPUs as `nvidia.com/gpu`: whole ones, slices of one size (strategy `single`), or shares of one."""
     label = labels.get("nvidia.com/gpu.product", "")
     known = gpu_product(_SUFFIX.sub("", label)) or _of_cloud(labels)
@@ -101,8 +131,8 @@ def _whole(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     elif partition:
         claims, missing = [], f"label {_GKE}gpu-partition-size says slices of {partition}, and none says their memory"
     else:
-        claims += _claims(labels, label)
-    size, origin = _agreed(claims, f"{missing}; set the annotation {MEMORY_ANNOTATION}")
+        claims += [*sliced, *_claims(labels, label)]
+    size, origin = agreed(claims, f"{missing}; set the annotation {MEMORY_ANNOTATION}")
     clients = max(_number(labels, "nvidia.com/gpu.replicas"), _number(labels, f"{_GKE}max-shared-clients-per-gpu"))
     size, origin = _counted(labels, "nvidia.com/gpu", count, clients, (size, origin))
     strategies = {labels.get(name, "") for name in ("nvidia.com/gpu.sharing-strategy", f"{_GKE}gpu-sharing-strategy")}
@@ -126,14 +156,15 @@ def _whole(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     )
 
 
-def _slice(labels: Mapping[str, str], resource: str, count: int) -> Offer:
+def _slice(labels: Mapping[str, str], resource: str, count: int, sliced: list[Claim]) -> Offer:
     """Slices of one MIG profile; a slice is a GPU of its own and cannot be pooled with another."""
     prefix = resource.removesuffix(_SHARED)
     product = labels.get(f"{prefix}.product") or labels.get("nvidia.com/gpu.product", "")
     known = gpu_product(_SUFFIX.sub("", product))
     profile = prefix.rpartition("/")[2].replace("mig", "MIG")
     clients = _number(labels, f"{prefix}.replicas")
-    size, origin = _agreed(list(_megabytes(labels, f"{prefix}.memory")), _unread(labels, f"{prefix}.memory"))
+    claims = [*_megabytes(labels, f"{prefix}.memory"), *sliced]
+    size, origin = agreed(claims, _unread(labels, f"{prefix}.memory"))
     size, origin = _counted(labels, prefix, count, clients, (size, origin))
     return Offer(
         resource=resource,
@@ -148,7 +179,7 @@ def _slice(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     )
 
 
-def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
+def _amd(labels: Mapping[str, str], resource: str, count: int, sliced: list[Claim]) -> Offer:
     """GPUs of AMD's device plugin. Its labeller writes 192G for what is 192 GiB."""
     claims = [
         claim
@@ -156,11 +187,12 @@ def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
         if (match := _AMD_MEMORY.fullmatch(name))
         for claim in _amd_memory(match[1] or text, f"label {name}")
     ]
+    claims += sliced
     known = gpu_product(labels.get("amd.com/gpu.device-id") or labels.get("beta.amd.com/gpu.device-id", ""))
     partition = labels.get("amd.com/compute-memory-partition", "spx")
     if known is not None and partition.startswith("spx"):
-        claims.append(_Claim(known.memory_mib * MIB, _TABLE))
-    size, origin = _agreed(
+        claims.append(Claim(known.memory_mib * MIB, TABLE))
+    size, origin = agreed(
         claims,
         f"{_unread(labels, 'amd.com/gpu.vram')}, and the table of products does not list the GPU; "
         f"set the annotation {MEMORY_ANNOTATION}",
@@ -170,17 +202,17 @@ def _amd(labels: Mapping[str, str], resource: str, count: int) -> Offer:
     return Offer(resource, count, name, size, origin, None, shared=False, driver="")
 
 
-def _amd_memory(text: str, origin: str) -> Iterator[_Claim]:
+def _amd_memory(text: str, origin: str) -> Iterator[Claim]:
     match = re.fullmatch(r"([1-9][0-9]{0,5})(Gi?|)", text)
     if match:
-        yield _Claim(int(match[1]) << (30 if match[2] else 20), origin)
+        yield Claim(int(match[1]) << (30 if match[2] else 20), origin)
 
 
-def _claims(labels: Mapping[str, str], label: str) -> Iterator[_Claim]:
+def _claims(labels: Mapping[str, str], label: str) -> Iterator[Claim]:
     """What says the memory of whole GPUs, beside the label of feature discovery."""
-    yield from _tabled(gpu_product(_SUFFIX.sub("", label)), _TABLE)
+    yield from _tabled(gpu_product(_SUFFIX.sub("", label)), TABLE)
     yield from _megabytes(labels, _KARPENTER_MEMORY)
-    yield from _tabled(_of_cloud(labels), f"{_TABLE}, by the cloud's label")
+    yield from _tabled(_of_cloud(labels), f"{TABLE}, by the cloud's label")
 
 
 def _of_cloud(labels: Mapping[str, str]) -> GpuProduct | None:
@@ -189,22 +221,22 @@ def _of_cloud(labels: Mapping[str, str]) -> GpuProduct | None:
     return named or product_of_instance(labels.get("node.kubernetes.io/instance-type", ""))
 
 
-def _tabled(known: GpuProduct | None, origin: str) -> Iterator[_Claim]:
+def _tabled(known: GpuProduct | None, origin: str) -> Iterator[Claim]:
     if known is not None:
-        yield _Claim(known.memory_mib * MIB, origin)
+        yield Claim(known.memory_mib * MIB, origin)
 
 
-def _megabytes(labels: Mapping[str, str], name: str) -> Iterator[_Claim]:
+def _megabytes(labels: Mapping[str, str], name: str) -> Iterator[Claim]:
     mib = _number(labels, name, otherwise=0)
     if 0 < mib < 1 << 24:
-        yield _Claim(mib * MIB, f"label {name}")
+        yield Claim(mib * MIB, f"label {name}")
 
 
 def _unread(labels: Mapping[str, str], name: str) -> str:
     return f"label {name} is no whole number of MiB" if name in labels else f"no label {name}"
 
 
-def _agreed(claims: list[_Claim], missing: str) -> tuple[int | None, str]:
+def agreed(claims: Sequence[Claim], missing: str) -> tuple[int | None, str]:
     """The first claim, if no other contradicts it; or None with the reason."""
     if not claims:
         return None, missing
@@ -212,7 +244,7 @@ def _agreed(claims: list[_Claim], missing: str) -> tuple[int | None, str]:
     for other in claims[1:]:
         if abs(first.size - other.size) > AGREEMENT * other.size:
             return None, (
-                f"labels contradict each other: {first.origin} says {first.size // MIB} MiB, {other.origin} "
+                f"sources contradict each other: {first.origin} says {first.size // MIB} MiB, {other.origin} "
                 f"{other.size // MIB} MiB; set the annotation {MEMORY_ANNOTATION}"
             )
     return first.size, first.origin

@@ -23,7 +23,8 @@ class Knowledge:
             return None
         if self._fleet is None or self._fleet[0] != self.world.fleet_version:
             pods = self.world.gpu_pods.items.values() if settings.read_all_pods else None
-            fleet = preflight.fleet(self.world.nodes.items.values(), pods, settings.assumed_node_types)
+            nodes, slices = self.world.nodes.items.values(), self.world.slices.items.values()
+            fleet = preflight.fleet(nodes, pods, settings.assumed_node_types, slices)
             self._fleet = self.world.fleet_version, fleet
         return self._fleet[1]
 
