@@ -47,6 +47,11 @@ class Hub:
         self._out_of_reach: HubSilent | None = None
         self._tried_again_at = 0.0  # loop time
 
+    @property
+    def switched_off(self) -> bool:
+        """Whether no hub is asked at all."""
+        return self._endpoint is None
+
     async def config(self, model: str, revision: str | None) -> HubConfig | NotOnHub | HubSilent:
         """config.json of a model at a commit (default: the main branch's head). Never raises."""
         if self._endpoint is None:

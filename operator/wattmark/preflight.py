@@ -16,6 +16,7 @@ from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import verdicts
+from wattmark.fit.checks import WeightsSeen
 from wattmark.fit.demand import Spec, demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
@@ -40,10 +41,14 @@ class Refusal:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What is known of a model. `architecture` is a sentence where only the runner can read the configuration."""
+    """What is known of a model. `architecture` is a sentence where only the runner can read the configuration.
+
+    `weights` is what the hub said of its pretrained weights, None where it was not asked for them.
+    """
 
     architecture: Architecture | str
     config: str | None
+    weights: WeightsSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +107,16 @@ def wanted_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
     if source.type is not SourceType.HUB or source.hub is None or source.hub.token_secret_ref is not None:
         return None
     return model.id, source.hub.revision
+
+
+def weights_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
+    """Id and revision of the weights that a hub has to be asked for; None where a run downloads none, or needs a token.
+
+    Where `wanted_of_hub` asks, its answer says that they are there.
+    """
+    source = model.source
+    known = source is None or source.type is SourceType.REGISTRY
+    return (model.id, None) if known and model.weights is Weights.PRETRAINED and not wanted_of_hub(model) else None
 
 
 def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refusal:
@@ -213,6 +228,22 @@ def for_benchmark(
     )
 
 
+def unforeseen(spec: BenchmarkJobSpec, facts: Facts | Refusal, why: str) -> Preflight:
+    """What is known where the estimate failed: nothing, which does not keep a run from measuring."""
+    if isinstance(facts, Refusal):
+        return _refusing(facts)
+    missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=clean(why, 160))
+    asked = spec.resources.gpu.products if spec.resources.gpu else None
+    products = tuple(asked) if asked else None
+    return Preflight(None, None, (), (missing,), None, Reason.INTERNAL_ERROR, clean(why), facts.config, products)
+
+
+def unanswered(why: str) -> Answer:
+    """The answer to a ModelCheck where the estimate failed."""
+    refusal = Refusal(Reason.INTERNAL_ERROR, clean(why))
+    return Answer(refusal, None, None, None, (), (), refusal.reason, refusal.message)
+
+
 def _refusing(refusal: Refusal) -> Preflight:
     return Preflight(None, None, (), (), None, refusal.reason, refusal.message, None, None, refusal)
 
@@ -274,7 +305,9 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
     on_cpu = spec.resources.gpus_per_node == 0
     plain = wanted.need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
-    asked = replace(wanted.asked(), most=most_of_both(wanted)) if only_asks else wanted.asked()
+    asked = replace(wanted.asked(), weights=facts.weights)
+    if only_asks:
+        asked = replace(asked, most=most_of_both(wanted))
     compared = verdicts.compare(asked, kinds)
     found = compared.answers
     if isinstance(plain, Unknown):
@@ -286,7 +319,9 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
         return _Verdict(wanted.resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
     surely = any(answer.verdict is Verdict.FITS for answer in found)
-    changes = () if surely else fallbacks(wanted, compared.grounds)
+    # Without its weights it runs nowhere, whatever else were changed.
+    lost = facts.weights is not None and facts.weights.there is False
+    changes = () if surely or lost else fallbacks(wanted, compared.grounds)
     return _Verdict(wanted.resolved, plain, found, (), *_judged(found), changes)
 
 

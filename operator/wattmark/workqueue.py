@@ -84,6 +84,8 @@ class WorkQueue(Generic[K]):
         while True:
             key = await self._next()
             again = await self._once(key)
+            # A pass that asks nobody suspends nowhere: a thousand in a row would keep watches and probes waiting.
+            await asyncio.sleep(0)
             self._running.discard(key)
             if key in self._again:
                 self.add(key, self._again.pop(key))

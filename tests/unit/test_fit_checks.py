@@ -8,7 +8,7 @@ import pytest
 from tests.unit.test_fit_verdicts import GIB, ON_CPU, answer
 
 from wattmark.api.runtime import Precision
-from wattmark.fit.checks import LEAST_DRIVER, RUNNER_CUDA, TURING
+from wattmark.fit.checks import LEAST_DRIVER, RUNNER_CUDA, TURING, WeightsSeen
 
 LOCK = Path(__file__).parents[2] / "requirements" / "runner.txt"
 
@@ -61,6 +61,25 @@ CASES: list[Any] = [
     ),
     pytest.param(
         {"download_bytes": 101 * GIB, "nodes": ({"disk_bytes": 0},)}, "Memory", "needs", id="a disk that no node tells"
+    ),
+    pytest.param({"weights": WeightsSeen(True)}, "Memory", "needs", id="weights that the hub has"),
+    pytest.param(
+        {"download_bytes": 15 * GIB, "weights": WeightsSeen(None, "the hub cannot be reached")},
+        "WeightsUnknown",
+        "whether a run finds the pretrained weights (15.0 GiB) is not known: the hub cannot be reached; use weights",
+        id="weights of a hub that is silent: not known",
+    ),
+    pytest.param(
+        {"weights": WeightsSeen(False, "the hub has no such model")},
+        "Weights",
+        "would not find the pretrained weights: the hub has no such model; use weights Random, read them from a volume",
+        id="weights that the hub has not",
+    ),
+    pytest.param(
+        {"weights": WeightsSeen(None, "silent"), "offer": {"memory_bytes": 16 * GIB}},
+        "Memory",
+        "1.0 GiB more",
+        id="what certainly does not fit outweighs them",
     ),
     pytest.param({"download_bytes": 101 * GIB, "resources": ON_CPU}, "Disk", "101.0 GiB", id="a CPU run's weights"),
 ]

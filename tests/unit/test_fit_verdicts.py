@@ -11,7 +11,7 @@ from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.runtime import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import verdicts
-from wattmark.fit.checks import Asked
+from wattmark.fit.checks import Asked, WeightsSeen
 from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
 from wattmark.fleet.offers import Offer
 
@@ -62,6 +62,7 @@ def answer(
     placement: Mapping[str, Any] | None = None,
     only_asks: bool = False,
     download_bytes: int | None = None,
+    weights: WeightsSeen | None = None,
 ) -> NodeTypeAnswer:
     """The answer for one node type that differs from a plain one as said."""
     members = tuple(Member(replace(NODE, **changes), free) for changes in nodes)
@@ -74,6 +75,7 @@ def answer(
         placement=PlacementSpec.model_validate(placement or {}),
         only_asks=only_asks,
         download_bytes=download_bytes,
+        weights=weights,
     )
     (found,) = verdicts.compare(asked, [kind]).answers
     return found

@@ -42,6 +42,18 @@ def known(name: str) -> Architecture:
         pytest.param({"hidden_size": "64"}, "hidden_size", "'64', not a whole number", id="a string for a number"),
         pytest.param({"hidden_size": True}, "hidden_size", "not a whole number", id="a flag for a number"),
         pytest.param({"num_hidden_layers": 0}, "num_hidden_layers", "from 1", id="no layers"),
+        pytest.param(
+            {"num_hidden_layers": 10_000_000},
+            "num_hidden_layers",
+            "there are 10000000 layers in all, at most 512 are known",
+            id="more layers than any model has",
+        ),
+        pytest.param(
+            {"model_type": "resnet", "depths": [10_000_000] * 4, "hidden_sizes": [8] * 4},
+            "depths",
+            "at most 1000 in all",
+            id="more blocks than any model has",
+        ),
         pytest.param({"vocab_size": 1 << 40}, "vocab_size", "from 1 to", id="a size beyond reason"),
         pytest.param({"hidden_size": 66}, "hidden_size", "66 cannot be divided into 4", id="heads of unequal size"),
         pytest.param({"num_key_value_heads": 3}, "num_attention_heads", "into 3", id="uneven groups of heads"),

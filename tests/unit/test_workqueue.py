@@ -200,3 +200,26 @@ def test_its_length_is_what_waits() -> None:
 
     during(Log(), script)
     assert seen == [3, 2]
+
+
+def test_passes_that_wait_for_nobody_let_others_have_a_turn() -> None:
+    turns: list[int] = []
+    worked = 0
+
+    async def at_once(key: int) -> None:
+        nonlocal worked
+        worked += 1
+
+    async def play() -> None:
+        queue: WorkQueue[int] = WorkQueue(at_once)
+        for key in range(100):
+            queue.add(key)
+        running = asyncio.create_task(queue.run(2))
+        while worked < 100:
+            turns.append(worked)
+            await asyncio.sleep(0)
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    virtually(play())
+    assert max(after - before for before, after in pairwise(turns)) <= 2

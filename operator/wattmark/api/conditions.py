@@ -45,6 +45,7 @@ class Reason(StrEnum):
     UNKNOWN_MODEL = "UnknownModel"
     UNSUPPORTED_MODEL = "UnsupportedModel"
     HUB_UNREACHABLE = "HubUnreachable"
+    INTERNAL_ERROR = "InternalError"
     IMPOSSIBLE_ATTENTION = "ImpossibleAttention"
     IMPOSSIBLE_PRECISION = "ImpossiblePrecision"
     IMPOSSIBLE_INPUT = "ImpossibleInput"

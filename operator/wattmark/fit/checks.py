@@ -29,12 +29,21 @@ TURING = (7, 5)
 
 
 @dataclass(frozen=True, slots=True)
+class WeightsSeen:
+    """What a hub said when it was asked for a model's weights: whether they are there (None: not known), in words."""
+
+    there: bool | None
+    message: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Asked:
     """What is asked of a node type. `need` gives the need on a GPU (None: on a CPU), or why there is none.
 
     `only_asks` tells that nothing will run: simulated nodes may be asked about, but a run never lands there unless it
     tolerates their taint. `download_bytes` are the weights that a run would fetch onto the node's disk, None where it
-    fetches none or their size is not known. `most` gives the largest batch and the longest input for a GPU with so many
+    fetches none or their size is not known, `weights` what the hub said of
+    them, None where it was not asked. `most` gives the largest batch and the longest input for a GPU with so many
     bytes, where that is asked.
     """
 
@@ -44,6 +53,7 @@ class Asked:
     placement: PlacementSpec
     only_asks: bool
     download_bytes: int | None = None
+    weights: WeightsSeen | None = None
     most: Callable[[Gpu | None, int], tuple[int | None, int | None]] | None = None
 
     @property
@@ -271,6 +281,22 @@ def has_the_disk(case: Case) -> Objection | None:
     )
 
 
+def finds_its_weights(case: Case) -> Objection | None:
+    """The hub has the pretrained weights that the run would download."""
+    seen, size = case.asked.weights, case.asked.download_bytes
+    if seen is None or seen.there:
+        return None
+    weights = "the pretrained weights" if size is None else f"the pretrained weights ({gib(size)} GiB)"
+    remedy = (
+        "use weights Random, read them from a volume (model.source PersistentVolumeClaim), or name a token "
+        "(model.source.hub.tokenSecretRef) if they are gated"
+    )
+    if seen.there is None:
+        said = f"whether a run finds {weights} is not known: {seen.message}; {remedy}"
+        return Objection("WeightsUnknown", said, unknown=True)
+    return Objection("Weights", f"a run would not find {weights}: {seen.message}; {remedy}")
+
+
 CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
     offers_the_resource,
     can_be_requested,
@@ -284,6 +310,7 @@ CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
     has_the_host_memory,
     asks_for_enough_host_memory,
     has_the_disk,
+    finds_its_weights,
     is_estimated,
     has_known_memory,
 )

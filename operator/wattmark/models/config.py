@@ -22,6 +22,7 @@ from wattmark.models.families import (
 )
 from wattmark.models.fields import Fields, OddFieldError
 
+MOST_LAYERS = 512  # in all: the deepest published model has 126
 READERS: Mapping[str, Callable[[Fields], Architecture]] = {
     "albert": albert.albert,
     "bert": bert.bert,
@@ -65,6 +66,14 @@ def architecture(config: Mapping[str, Any]) -> Architecture | Unsupported:
     try:
         fields = Fields(config)
         fields.must_not("quantization_config", {})
-        return reader(fields)
+        return _of_known_size(reader(fields))
     except OddFieldError as odd:
         return Unsupported(odd.name, odd.reason)
+
+
+def _of_known_size(found: Architecture) -> Architecture:
+    """The architecture, unless it is deeper than any that the closed forms were tried on."""
+    layers = sum(stack.layers for stack in (found.encoder, found.decoder) if stack)
+    if layers > MOST_LAYERS:
+        raise OddFieldError("num_hidden_layers", f"there are {layers} layers in all, at most {MOST_LAYERS} are known")
+    return found

@@ -14,7 +14,7 @@ from wattmark.manifests import Runner
 from wattmark.observe import SeenJob, SeenPod
 from wattmark.reconcile import stored
 from wattmark.reconcile.jobs import Jobs
-from wattmark.reconcile.knowledge import Knowledge
+from wattmark.reconcile.knowledge import Knowledge, guarded
 from wattmark.reconcile.writer import Writer, Written
 from wattmark.world import World
 
@@ -73,7 +73,10 @@ class BenchmarkPass:
             if isinstance(facts, str):
                 asked = facts
             else:
-                asked = preflight.for_benchmark(spec, facts, self.knowledge.fleet(), status.adaptation)
+                asked = guarded(
+                    lambda: preflight.for_benchmark(spec, facts, self.knowledge.fleet(), status.adaptation),
+                    lambda why: preflight.unforeseen(spec, facts, why),
+                )
         pods, refusal, stuck = self.world.pods_of(key), "", ""
         if job is not None and ours and (job.failed_reason or job.succeeded):
             if benchmark.finished(status) is None:

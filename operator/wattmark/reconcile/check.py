@@ -9,7 +9,7 @@ from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.decide import benchmark, check
 from wattmark.identity import Key
 from wattmark.reconcile import stored
-from wattmark.reconcile.knowledge import Knowledge
+from wattmark.reconcile.knowledge import Knowledge, guarded
 from wattmark.reconcile.writer import Writer, Written
 
 
@@ -35,6 +35,7 @@ class CheckPass:
             if isinstance(facts, str):
                 answer, again = facts, benchmark.ASK_AGAIN_SECONDS
             else:
-                answer = preflight.for_check(spec, facts, self.knowledge.fleet())
+                answer = guarded(lambda: preflight.for_check(spec, facts, self.knowledge.fleet()), preflight.unanswered)
+                again = benchmark.ASK_AGAIN_SECONDS if self.knowledge.may_hear_more(facts) else None
         await self.writer.write(key, body, check.decide(identity, spec, status, answer, self.clock()), written)
         return written.refresh_seconds if again is None else again

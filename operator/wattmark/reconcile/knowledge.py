@@ -1,11 +1,30 @@
 """What is known for every question: the models' facts, from the hub where it must be asked, and the fleet."""
 
-from dataclasses import dataclass
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import TypeVar
 
 from wattmark import preflight
 from wattmark.api.model import ModelSpec
+from wattmark.fit.checks import WeightsSeen
 from wattmark.hub import Hub, HubConfig, HubSilent
 from wattmark.world import World
+
+T = TypeVar("T")
+_LOG = logging.getLogger(__name__)
+
+
+def guarded(estimate: Callable[[], T], otherwise: Callable[[str], T]) -> T:
+    """What is estimated; where that fails, what is said instead. Tried again it would only fail again, unseen."""
+    try:
+        return estimate()
+    except Exception as error:
+        _LOG.exception("an estimate failed")
+        return otherwise(
+            f"the estimate failed, which is a defect of Wattmark ({type(error).__name__}: {error}); please report this "
+            "with the object's spec"
+        )
 
 
 @dataclass(slots=True)
@@ -32,8 +51,27 @@ class Knowledge:
         """What is known of the model; a sentence where the hub does not answer."""
         wanted = preflight.wanted_of_hub(model)
         if wanted is None:
-            return preflight.facts(model, None)
+            known = preflight.facts(model, None)
+            return known if isinstance(known, preflight.Refusal) else replace(known, weights=await self._weights(model))
         answer = await self.hub.config(*wanted)
         if isinstance(answer, HubSilent):
             return answer.message
         return preflight.facts(model, answer.config if isinstance(answer, HubConfig) else answer.message)
+
+    async def _weights(self, model: ModelSpec) -> WeightsSeen | None:
+        """What the hub says of pretrained weights that a run would download; None where it downloads none."""
+        wanted = preflight.weights_of_hub(model)
+        if wanted is None:
+            return None
+        if self.hub.switched_off:
+            return WeightsSeen(None, "looking models up on a hub is switched off")
+        answer = await self.hub.config(*wanted)
+        if isinstance(answer, HubConfig):
+            return WeightsSeen(True)
+        # What follows in the message is a remedy for a configuration that is missing.
+        return WeightsSeen(None if isinstance(answer, HubSilent) else False, answer.message.partition(";")[0])
+
+    def may_hear_more(self, facts: preflight.Facts | preflight.Refusal) -> bool:
+        """Whether a hub that is silent now may say later if it has the weights."""
+        seen = None if isinstance(facts, preflight.Refusal) else facts.weights
+        return seen is not None and seen.there is None and not self.hub.switched_off
