@@ -20,7 +20,6 @@ TRIED_ELSEWHERE = {
     "reconcile_benchmark": "tests/e2e, tests/faults",
     "reconcile_check": "tests/e2e, tests/faults",
     "reconcile_jobs": "tests/e2e, tests/faults",
-    "reconcile_knowledge": "tests/e2e, tests/faults",
     "reconcile_reconciler": "tests/e2e, tests/faults",
     "reconcile_stored": "tests/e2e, tests/faults",
     "reconcile_writer": "tests/e2e, tests/faults",

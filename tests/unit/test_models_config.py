@@ -51,7 +51,7 @@ def known(name: str) -> Architecture:
         pytest.param(
             {"model_type": "resnet", "depths": [10_000_000] * 4, "hidden_sizes": [8] * 4},
             "depths",
-            "at most 1000 in all",
+            "at most 512 in all",
             id="more blocks than any model has",
         ),
         pytest.param({"vocab_size": 1 << 40}, "vocab_size", "from 1 to", id="a size beyond reason"),

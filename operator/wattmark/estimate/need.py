@@ -1,5 +1,7 @@
 """The need: what must be there for a workload to run, by component, at its fullest phase."""
 
+from functools import lru_cache
+
 from wattmark.api.answers import ComponentName, Need, Source
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
@@ -37,8 +39,7 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
     any phase's, so that a phase that may turn out fuller is allowed for. `reserved_bytes` is allocated plus what the
     allocator's rounding loses, as a factor: not simulated.
     """
-    question = Question(architecture, resolved, weights, on_gpu=gpu is not None)
-    every = phases(question)
+    question, every = _once(_Itself(architecture), resolved, weights, gpu is not None)
     if isinstance(every, Unknown):
         return every
     peak = max(every, key=lambda phase: phase.allocated.likely)
@@ -56,6 +57,30 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
     host = host_of_gpu_run(weights, question.count.total * question.formats.weight)
     whole = PhaseParts(peak.phase, (*peak.parts, within))
     return on_gpu(whole, allocated, lost, gpu, host, Source.CLOSED_FORM)
+
+
+class _Itself:
+    """An architecture that is equal to itself alone: to compare two takes longer than to estimate."""
+
+    __slots__ = ("architecture",)
+
+    def __init__(self, architecture: Architecture) -> None:
+        self.architecture = architecture
+
+    def __hash__(self) -> int:
+        return id(self.architecture)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, _Itself) and self.architecture is other.architecture
+
+
+# The same is asked for each kind of GPU, one after another, and no phase depends on which it is.
+@lru_cache(16)
+def _once(
+    of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool
+) -> tuple[Question, tuple[PhaseParts, ...] | Unknown]:
+    question = Question(of.architecture, resolved, weights, on_gpu)
+    return question, phases(question)
 
 
 def _rounding(allocated: Interval, *, training: bool) -> Interval:

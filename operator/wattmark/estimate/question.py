@@ -1,6 +1,7 @@
 """One model with one workload, in the form that the formulas read."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 
 from wattmark.api import model
@@ -24,9 +25,12 @@ from wattmark.models import (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Question:
-    """Sizes of one run on one device; `on_gpu` is False for a run on the CPU."""
+    """Sizes of one run on one device; `on_gpu` is False for a run on the CPU.
+
+    What goes over all weights is counted once: a model may have thousands, and one estimate asks many times.
+    """
 
     architecture: Architecture
     resolved: Resolved
@@ -73,8 +77,12 @@ class Question:
         image = self.architecture.image
         if image and image.patch_pixels:
             return image.patch_pixels
-        side = next((step.kernel for step in self.architecture.convolutions if step.name == weight.name), None)
+        side = self._kernels.get(weight.name)
         return None if side is None else (side, side)
+
+    @cached_property
+    def _kernels(self) -> dict[str, int]:
+        return {step.name: step.kernel for step in self.architecture.convolutions}
 
     @property
     def input_tokens(self) -> int:
@@ -114,7 +122,7 @@ class Question:
         """What stands on top of the model."""
         return head_for(self.architecture, self.resolved.workload_type)
 
-    @property
+    @cached_property
     def count(self) -> ParameterCount:
         """The model's parameters, with the head that the workload takes."""
         return parameters(self.architecture, self.head, pretrained=self.pretrained)
@@ -125,7 +133,7 @@ class Question:
         sizes = [self._elements(w) for w in self.trained for _ in range(min(2, w.count)) if w.kind is not Kind.NORM]
         return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
 
-    @property
+    @cached_property
     def trained(self) -> tuple[Weights, ...]:
         """The tensors that a training step updates: all that are stored, or the adapters' two matrices each.
 
@@ -145,7 +153,7 @@ class Question:
             )
         )
 
-    @property
+    @cached_property
     def trained_elements(self) -> int:
         """Elements of all tensors that a training step updates."""
         return sum(weight.elements * weight.count for weight in self.trained)
@@ -155,17 +163,17 @@ class Question:
         """Whether the weights are a checkpoint's."""
         return self.weights is model.Weights.PRETRAINED
 
-    @property
+    @cached_property
     def stored(self) -> tuple[Weights, ...]:
         """The tensors that are stored, tied ones once."""
         return stored_weights(self.architecture, self.head, pretrained=self.pretrained)
 
-    @property
+    @cached_property
     def layers(self) -> tuple[Weights, ...]:
         """The matrices of the transformer layers."""
         return tuple(weight for weight in self.architecture.body if weight.kind is Kind.LINEAR and weight.count > 1)
 
-    @property
+    @cached_property
     def largest_tensor(self) -> int:
         """Elements of the largest single tensor that is trained."""
         return max(self._elements(weight) for weight in self.trained)

@@ -7,7 +7,7 @@ from wattmark.models.fields import Fields, OddFieldError, divides
 from wattmark.models.layers import linear
 
 DEFAULT_SIDE_PIXELS = 224  # a ResNet takes any size; its published weights were trained and are measured at this one
-MOST_LAYERS = 1000
+MOST_LAYERS = 512  # blocks; the largest that is published has 50
 
 
 def resnet(fields: Fields) -> Architecture:
