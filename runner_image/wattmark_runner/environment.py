@@ -14,6 +14,7 @@ def environment(device: Cpu | Cuda, loaded: Loaded | None) -> Environment:
     import transformers
 
     model = cpu_model()
+    match = loaded.match if loaded else None
     known = Environment(
         device=device.torch_device.type,
         cpu_model=clean(model, 128) if model else None,
@@ -23,6 +24,8 @@ def environment(device: Cpu | Cuda, loaded: Loaded | None) -> Environment:
         model_class=type(loaded.model).__name__[:64] if loaded else None,
         attention=loaded.attention if loaded else None,
         model_revision=loaded.revision if loaded else None,
+        head_tensors_initialized=match.head_tensors_initialized if match else None,
+        checkpoint_tensors_unused=match.tensors_unused if match else None,
     )
     return known if isinstance(device, Cpu) else known.model_copy(update=_gpu(device))
 

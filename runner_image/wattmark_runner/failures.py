@@ -39,6 +39,11 @@ def is_out_of_device_memory(error: BaseException) -> bool:
     return named or any(words in str(error) for words in _DEVICE_MEMORY)
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether the error is a lack of memory, the device's or the host's."""
+    return is_out_of_device_memory(error) or _HOST_MEMORY in str(error) or isinstance(error, MemoryError)
+
+
 def failure_of(
     error: Exception, doing: str, allocated: int | None, reserved: int | None, secrets: tuple[str, ...]
 ) -> Failure:
@@ -51,7 +56,7 @@ def failure_of(
         reason, message = error.reason, str(error)
     elif is_out_of_device_memory(error):
         reason, message = RunFailure.DEVICE_OUT_OF_MEMORY, _out_of_memory(error, doing, allocated, reserved)
-    elif _HOST_MEMORY in str(error) or isinstance(error, MemoryError):
+    elif is_out_of_memory(error):
         reason = RunFailure.HOST_OUT_OF_MEMORY
         message = f"host memory ran out {doing}; raise resources.memory or lower batchSizePerDevice. {error}"
     else:

@@ -1,7 +1,6 @@
 """From an order to a model on its device: configuration, class, weights. Never remote code, never pickles."""
 
-import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -15,16 +14,20 @@ from wattmark.api.runtime import Attention
 from wattmark.api.workload import WorkloadType
 from wattmark.models import Architecture, Family, Unsupported, architecture, head_for
 from wattmark.models.resolve import Impossible, resolve
+from wattmark_runner.checkpoint import Match, load_checkpoint
 from wattmark_runner.device import Device
 from wattmark_runner.failures import RunError
 from wattmark_runner.precision import Numerics, numerics
+from wattmark_runner.safetensors_files import TensorFile, UnusableError, parsed, read_text, tensor_files
 
 CONFIG_LIMIT_BYTES = 1 << 20
-_PICKLES = (".bin", ".pt", ".pth", ".pkl", ".ckpt")
-# Of a config.json, what says not which model it is but how it was used: code of its repository (never run), and options
-# of the model's caller, which the order alone decides
+_CODE = "auto_map"  # of a config.json, where it names code of its repository, which is never run
+# Of a config.json, what says not which model it is but how it was used: that code, other files to load, and options of
+# the model's caller, which the order alone decides
 _NOT_THE_MODEL = (
-    "auto_map",
+    _CODE,
+    "transformers_weights",
+    "fusion_config",
     "attn_implementation",
     "_attn_implementation",
     "experts_implementation",
@@ -38,16 +41,20 @@ _ATTENTION = {Attention.EAGER: "eager", Attention.SDPA: "sdpa"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a model comes from: its configuration, and the folder that holds its weights, if any."""
+    """Where a model comes from: its configuration, and the files that hold its weights, if any."""
 
     config: dict[str, Any]
-    folder: Path | None = None
+    files: tuple[TensorFile, ...] = ()
     revision: str | None = None
+    names_code: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """A model on its device. `seconds` is from the start of loading or initialising to weights on the device."""
+    """A model on its device. `seconds` is from the start of loading or initialising to weights on the device.
+
+    `match` tells how well pretrained weights went into it.
+    """
 
     model: Any
     architecture: Architecture
@@ -55,6 +62,7 @@ class Loaded:
     numerics: Numerics
     revision: str | None
     seconds: float
+    match: Match | None = None
 
     @property
     def parameter_count(self) -> int:
@@ -80,7 +88,8 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     source = find(order, token)
     known = architecture(source.config)
     if isinstance(known, Unsupported):
-        raise _not_loadable(order, f"the configuration's {known}")
+        code = "; the code that its auto_map names is never run" if source.names_code else ""
+        raise _not_loadable(order, f"the configuration's {known}{code}")
     resolved = resolve(known, order.workload, order.runtime, order.gpus)
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)
@@ -94,11 +103,13 @@ def built(
     try:
         auto_class, config = _classes(source, known, resolved)
         start = perf_counter()
-        model = _build(order, source, auto_class, config, resolved, chosen, device.torch_device)
+        model, match = _build(order, source, auto_class, config, resolved, chosen, device.torch_device)
+    except UnusableError as error:
+        raise _not_loadable(order, str(error)) from error
     except (ValueError, TypeError, KeyError, AttributeError, OSError, ImportError) as error:
         raise _not_loadable(order, f"{type(error).__name__}: {error}") from error
     device.synchronize()
-    return Loaded(model, known, resolved, chosen, source.revision, perf_counter() - start)
+    return Loaded(model, known, resolved, chosen, source.revision, perf_counter() - start, match)
 
 
 def find(order: RunOrder, token: str | None) -> Source:
@@ -108,27 +119,17 @@ def find(order: RunOrder, token: str | None) -> Source:
     if order.hub:
         folder = _download(order, token)
         revision = folder.name  # the hub's cache names a snapshot's folder after its commit
-    config = parse_config(order.config) if order.config else _read_config(order, folder)
+    config = _config(order, folder)
+    kept = {key: value for key, value in config.items() if key not in _NOT_THE_MODEL}
+    source = Source(kept, revision=revision, names_code=_CODE in config)
     if order.weights is Weights.RANDOM:
-        return Source(config, revision=revision)
+        return source
     if folder is None:
         raise RunError(RunFailure.INVALID_ORDER, "pretrained weights need a folder or a hub repository to come from")
-    _require_safetensors(order, folder)
-    return Source(config, folder, revision)
-
-
-def parse_config(text: str) -> dict[str, Any]:
-    """A config.json without what would name code to run or change how the model is called.
-
-    RunError ModelNotLoadable if it is no JSON object.
-    """
     try:
-        config = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise RunError(RunFailure.MODEL_NOT_LOADABLE, f"the model's configuration is not JSON: {error}") from error
-    if not isinstance(config, dict):
-        raise RunError(RunFailure.MODEL_NOT_LOADABLE, "the model's configuration is not a JSON object")
-    return {key: value for key, value in config.items() if key not in _NOT_THE_MODEL}
+        return replace(source, files=tensor_files(folder))
+    except UnusableError as error:
+        raise _not_loadable(order, str(error)) from error
 
 
 def _download(order: RunOrder, token: str | None) -> Path:
@@ -137,7 +138,7 @@ def _download(order: RunOrder, token: str | None) -> Path:
     assert order.hub is not None  # the caller asked
     patterns = ["config.json"]
     if order.weights is Weights.PRETRAINED:
-        patterns += ["generation_config.json", "*.safetensors", "*.safetensors.index.json"]
+        patterns += ["*.safetensors", "*.safetensors.index.json"]
     try:
         # "consolidated" files hold the same weights once more, in another layout; subfolders hold other formats
         folder = snapshot_download(
@@ -152,32 +153,15 @@ def _download(order: RunOrder, token: str | None) -> Path:
     return Path(folder)
 
 
-def _read_config(order: RunOrder, folder: Path | None) -> dict[str, Any]:
-    if folder is None:
-        raise RunError(RunFailure.INVALID_ORDER, "the order names no configuration, folder or hub repository")
+def _config(order: RunOrder, folder: Path | None) -> dict[str, Any]:
     try:
-        with (folder / "config.json").open(encoding="utf-8") as file:
-            text = file.read(CONFIG_LIMIT_BYTES + 1)
-    except (OSError, UnicodeDecodeError) as error:
-        raise _not_loadable(order, f"config.json cannot be read: {error}") from error
-    if len(text) > CONFIG_LIMIT_BYTES:
-        raise _not_loadable(order, "config.json is larger than 1 MiB")
-    return parse_config(text)
-
-
-def _require_safetensors(order: RunOrder, folder: Path) -> None:
-    try:
-        names = sorted(entry.name for entry in folder.iterdir())
-    except OSError as error:
-        raise _not_loadable(order, f"its folder cannot be read: {error}") from error
-    if any(name.endswith(".safetensors") for name in names):
-        return
-    pickled = next((name for name in names if name.endswith(_PICKLES)), None)
-    if pickled:
-        raise _not_loadable(
-            order, f"its weights are in {pickled}, which can run code when it is read; convert them to safetensors"
-        )
-    raise _not_loadable(order, f"there are no safetensors in {folder}")
+        if order.config:
+            return parsed(order.config, "its configuration")
+        if folder is not None:
+            return parsed(read_text(folder, "config.json", CONFIG_LIMIT_BYTES), "config.json")
+    except UnusableError as error:
+        raise _not_loadable(order, str(error)) from error
+    raise RunError(RunFailure.INVALID_ORDER, "the order names no configuration, folder or hub repository")
 
 
 def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[Any, Any]:
@@ -199,24 +183,19 @@ def _build(
     resolved: Resolved,
     chosen: Numerics,
     device: torch.device,
-) -> Any:
-    options: dict[str, Any] = {"dtype": chosen.weights, "trust_remote_code": False}
+) -> tuple[Any, Match | None]:
+    options: dict[str, Any] = {"dtype": chosen.weights}
     if resolved.attention in _ATTENTION:
         options["attn_implementation"] = _ATTENTION[resolved.attention]
     torch.manual_seed(0)
+    match = None
     if order.weights is Weights.RANDOM:
         with device:  # initialised where it will run: a GPU fills 8 billion parameters in a second, a CPU in a minute
-            model = auto_class.from_config(config, **options)
+            model = auto_class.from_config(config, trust_remote_code=False, **options)
     else:
-        model = auto_class.from_pretrained(
-            source.folder,
-            config=config,
-            use_safetensors=True,
-            local_files_only=True,
-            device_map={"": device},
-            **options,
-        )
-    return model.train() if resolved.workload_type is WorkloadType.TRAINING else model.eval()
+        model_class = auto_class._model_mapping[type(config)]
+        model, match = load_checkpoint(model_class, config, source.files, device, options)
+    return (model.train() if resolved.workload_type is WorkloadType.TRAINING else model.eval()), match
 
 
 def _not_loadable(order: RunOrder, why: str) -> RunError:

@@ -182,6 +182,16 @@ class Environment(Model):
     model_revision: Annotated[str, Field(max_length=40)] | None = Field(
         None, description="Commit of the hub repository that was loaded."
     )
+    head_tensors_initialized: Count | None = Field(
+        None,
+        description="Tensors of the model's head that the checkpoint does not hold and that have random values; absent "
+        "with random weights. A checkpoint that lacks a tensor of the layers is not run.",
+    )
+    checkpoint_tensors_unused: Count | None = Field(
+        None,
+        description="Tensors of the checkpoint for which the class that was run has no place; absent with random "
+        "weights.",
+    )
     node: Annotated[str, Field(max_length=253)] | None = Field(
         None, description="Node of the run; filled by the operator."
     )
