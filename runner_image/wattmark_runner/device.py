@@ -4,13 +4,15 @@ import gc
 import resource
 import sys
 from dataclasses import dataclass, field
+from statistics import median_low
 from typing import Protocol
 
 import torch
 
-from wattmark.api.figures import DeviceFigures, Unavailable, UnavailableReason
+from wattmark.api.figures import ClockEvent, DeviceFigures, Unavailable, UnavailableReason
 from wattmark.api.report import RunFailure
 from wattmark_runner.cpus import usable_cpus
+from wattmark_runner.disturbance import Seen
 from wattmark_runner.failures import RunError, is_out_of_device_memory
 from wattmark_runner.nvml import Gpu, NoNvml, gpu
 from wattmark_runner.power import CounterMeter, Meter, NoMeter
@@ -41,7 +43,10 @@ class Device(Protocol):
         """Read the memory in use on the device; to be called while the run's memory is held."""
 
     def observe_clocks(self) -> None:
-        """Read the device's clocks; to be called, from any thread, while the device works."""
+        """Read the device's clocks and what lowers them; to be called, from any thread, while the device works."""
+
+    def seen(self) -> Seen:
+        """What disturbed the device, as far as it was observed."""
 
     def memory(self) -> DeviceMemory:
         """The peaks."""
@@ -71,6 +76,10 @@ class Cpu:
 
     def observe_clocks(self) -> None:
         """Nothing to read."""
+
+    def seen(self) -> Seen:
+        """Nothing that could be told."""
+        return Seen()
 
     def memory(self) -> DeviceMemory:
         """Nothing, and the reason."""
@@ -109,7 +118,9 @@ class Cuda:
         found = gpu(self.uuid)
         self.nvml = found if isinstance(found, Gpu) else None
         self.no_nvml = found if isinstance(found, NoNvml) else None
-        self.sm_clock_megahertz: int | None = None
+        self._clocks: list[int] = []
+        self._events: frozenset[ClockEvent] | None = None
+        self._others: int | None = None
         self._process: int | None = None
         self._device: int | None = None
 
@@ -125,7 +136,7 @@ class Cuda:
         self._process = self._device = None
 
     def observe(self) -> None:
-        """Read the memory of process and device while the allocator holds its peak."""
+        """Read the memory of process and device while the allocator holds its peak, and who else is on the device."""
         held = torch.cuda.memory_reserved(self.torch_device)
         given_back = torch.cuda.max_memory_reserved(self.torch_device) - held
         free, total = torch.cuda.mem_get_info(self.torch_device)
@@ -135,10 +146,28 @@ class Cuda:
         self._device = max(self._device or 0, (total - free if used is None else used) + given_back)
         if own is not None:
             self._process = max(self._process or 0, own + given_back)
+        others = self.nvml.other_processes() if self.nvml else None
+        if others is not None:
+            self._others = max(self._others or 0, others)
 
     def observe_clocks(self) -> None:
-        """Read the SM clock. A GPU at rest has another one than under load."""
-        self.sm_clock_megahertz = self.nvml.sm_clock_megahertz() if self.nvml else None
+        """Read the SM clock and what lowers it. A GPU at rest has another clock than under load."""
+        if self.nvml is None:
+            return
+        clock, events = self.nvml.sm_clock_megahertz(), self.nvml.clock_events()
+        if clock is not None:
+            self._clocks.append(clock)
+        if events is not None:
+            self._events = events | (self._events or frozenset())
+
+    @property
+    def sm_clock_megahertz(self) -> int | None:
+        """The median of the clocks read; None if none could be."""
+        return median_low(self._clocks) if self._clocks else None
+
+    def seen(self) -> Seen:
+        """What lowered the clocks, and others on the device, in all readings together."""
+        return Seen(self._events, self._others)
 
     def allocator_peaks(self) -> tuple[int | None, int | None]:
         """Bytes that the caching allocator had given out, and held, at most since the last reset."""

@@ -49,10 +49,9 @@ class _Run:
         # Imported here: torch takes seconds, and an order that cannot be read needs none of it
         from wattmark_runner.device import host_peak_bytes, open_device
         from wattmark_runner.environment import environment
-        from wattmark_runner.figures import Ran, results
+        from wattmark_runner.figures import Ran, rest, results
         from wattmark_runner.measure import measure
         from wattmark_runner.models import load
-        from wattmark_runner.order_statistics import steadiness
         from wattmark_runner.workloads import workload
 
         device = open_device(self._order.gpus)
@@ -68,7 +67,6 @@ class _Run:
         memory = device.memory()
         ran = Ran(
             iteration=work,
-            warmup_iterations=self._order.measure.warmup_iterations,
             parameter_count=parameters,
             model_load_seconds=loaded.seconds,
             host_peak_bytes=host_peak_bytes(),
@@ -80,7 +78,7 @@ class _Run:
             run_uid=self._order.run_uid,
             pod_uid=os.environ.get(POD_UID_VARIABLE),
             results=figures,
-            steadiness=steadiness([timing.latency for timing in window.timings]),
+            steadiness=rest(window, device.seen()),
             unavailable=[*memory.unavailable, *missing],
             environment=environment(device, loaded),
         )

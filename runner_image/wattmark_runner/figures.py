@@ -9,14 +9,16 @@ from wattmark.api.figures import (
     Energy,
     Memory,
     Results,
+    Steadiness,
     Throughput,
     Unavailable,
     UnavailableReason,
 )
+from wattmark_runner.disturbance import Seen
 from wattmark_runner.iteration import Iteration
 from wattmark_runner.measure import Window
-from wattmark_runner.order_statistics import P90_SAMPLES, P99_SAMPLES, distribution
-from wattmark_runner.power import NoEnergy
+from wattmark_runner.order_statistics import P90_SAMPLES, P99_SAMPLES, distribution, steadiness
+from wattmark_runner.power import Drawn, NoEnergy
 
 MESSAGE_LIMIT = 160
 
@@ -26,7 +28,6 @@ class Ran:
     """What was run, beside the window itself. Bytes and seconds."""
 
     iteration: Iteration
-    warmup_iterations: int
     parameter_count: int
     model_load_seconds: float
     host_peak_bytes: int
@@ -53,14 +54,25 @@ def results(ran: Ran, window: Window) -> tuple[Results, list[Unavailable]]:
         ),
         memory=_memory(ran),
         energy=_energy(work, window, missing),
-        devices=_with_energy(ran.devices, window.joules),
+        devices=_with_energy(ran.devices, window.energy),
         parameter_count=ran.parameter_count,
         model_load_seconds=ran.model_load_seconds,
         window_seconds=window.seconds,
         iterations=len(window.timings),
-        warmup_iterations=ran.warmup_iterations,
+        warmup_iterations=window.warmup_iterations,
     )
     return figures, missing
+
+
+def rest(window: Window, seen: Seen) -> Steadiness:
+    """How far machine and model were at rest."""
+    return steadiness([timing.latency for timing in window.timings]).model_copy(
+        update={
+            "warmup_steady": window.warmup_steady,
+            "clock_events": None if seen.clock_events is None else sorted(seen.clock_events),
+            "other_processes": seen.other_processes,
+        }
+    )
 
 
 def _distribution(field: str, samples: Sequence[float], missing: list[Unavailable]) -> Distribution:
@@ -104,23 +116,23 @@ def _memory(ran: Ran) -> Memory:
 
 def _energy(work: Iteration, window: Window, missing: list[Unavailable]) -> Energy:
     names = ["gpuJoules", "meanWatts", "joulesPerSample"] + (["joulesPerOutputToken"] if work.output_tokens else [])
-    if isinstance(window.joules, NoEnergy):
-        message = window.joules.message[:MESSAGE_LIMIT]
+    if isinstance(window.energy, NoEnergy):
+        message = window.energy.message[:MESSAGE_LIMIT]
         missing.extend(
-            Unavailable(field=f"energy.{name}", reason=window.joules.reason, message=message) for name in names
+            Unavailable(field=f"energy.{name}", reason=window.energy.reason, message=message) for name in names
         )
         return Energy()
-    count = len(window.timings)
+    count, joules = len(window.timings), window.energy.joules
     return Energy(
-        gpu_joules=window.joules,
-        mean_watts=window.joules / window.seconds,
-        joules_per_sample=window.joules / (work.samples * count),
-        joules_per_output_token=window.joules / (work.output_tokens * count) if work.output_tokens else None,
+        gpu_joules=joules,
+        mean_watts=joules / window.energy.seconds,
+        joules_per_sample=joules / (work.samples * count),
+        joules_per_output_token=joules / (work.output_tokens * count) if work.output_tokens else None,
     )
 
 
-def _with_energy(devices: list[DeviceFigures], joules: float | NoEnergy) -> list[DeviceFigures]:
+def _with_energy(devices: list[DeviceFigures], energy: Drawn | NoEnergy) -> list[DeviceFigures]:
     """The devices with their joules; one meter reads the one device of a run."""
-    if isinstance(joules, NoEnergy):
+    if isinstance(energy, NoEnergy):
         return devices
-    return [device.model_copy(update={"gpu_joules": joules}) for device in devices]
+    return [device.model_copy(update={"gpu_joules": energy.joules}) for device in devices]

@@ -4,7 +4,16 @@ import os
 from dataclasses import dataclass
 from typing import Any
 
-from wattmark.api.figures import UnavailableReason
+from wattmark.api.figures import ClockEvent, UnavailableReason
+
+# Bits of the reasons for lower clocks, as nvml.h has them; the others are idleness, displays, and settings
+CLOCK_EVENTS = {
+    0x4: ClockEvent.SW_POWER_CAP,
+    0x8: ClockEvent.HW_SLOWDOWN,
+    0x20: ClockEvent.SW_THERMAL,
+    0x40: ClockEvent.HW_THERMAL,
+    0x80: ClockEvent.HW_POWER_BRAKE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +63,22 @@ class Gpu:
         """The clock of the multiprocessors, now."""
         clock = self._ask("nvmlDeviceGetClockInfo", self.library.NVML_CLOCK_SM)
         return None if clock is None else int(clock)
+
+    def clock_events(self) -> frozenset[ClockEvent] | None:
+        """What lowers the clocks now; None of a MIG instance."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:  # drivers before 535 know the older name only
+            bits = self._ask("nvmlDeviceGetCurrentClocksThrottleReasons")
+        return None if bits is None else frozenset(event for bit, event in CLOCK_EVENTS.items() if bits & bit)
+
+    def other_processes(self) -> int | None:
+        """Processes that compute on the device, but for one: this one, which holds a context on it.
+
+        Whose they are is not asked for, as a container numbers processes differently than the driver does. None where
+        the driver shows none at all, not even this one.
+        """
+        processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        return len(processes) - 1 if processes else None
 
     def driver_version(self) -> str | None:
         """The driver's version."""

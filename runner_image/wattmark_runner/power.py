@@ -7,7 +7,8 @@ from typing import Protocol
 
 from wattmark.api.figures import UnavailableReason
 
-LEAST_WINDOW_SECONDS = 5.0  # the counter moves every 20 to 100 ms; below this its steps at both edges weigh too much
+LEAST_WINDOW_SECONDS = 5.0  # below it the clocks and temperatures of a GPU are still on their way
+LEAST_UPDATES = 50  # of the counter in a window: what is read after its end is at most one update's, 2 % of the whole
 TICK_TIMEOUT_SECONDS = 1.0
 _POLL_SECONDS = 0.001
 
@@ -20,6 +21,14 @@ class NoEnergy:
     message: str
 
 
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """Joules, and the seconds in which they were drawn: from one update of the counter to another."""
+
+    joules: float
+    seconds: float
+
+
 class Meter(Protocol):
     """Energy between two instants."""
 
@@ -29,8 +38,8 @@ class Meter(Protocol):
     def end(self) -> None:
         """Right after the window, when the device is idle."""
 
-    def joules(self, window_seconds: float) -> float | NoEnergy:
-        """Joules between begin and end, of a window that long."""
+    def drawn(self, window_seconds: float) -> Drawn | NoEnergy:
+        """Energy between begin and end, of a window that long."""
 
 
 class NoMeter:
@@ -45,17 +54,26 @@ class NoMeter:
     def end(self) -> None:
         """Nothing to read."""
 
-    def joules(self, window_seconds: float) -> float | NoEnergy:
+    def drawn(self, window_seconds: float) -> Drawn | NoEnergy:
         """Why there is no figure."""
         return self._answer
+
+
+@dataclass(frozen=True, slots=True)
+class _Tick:
+    """An update of the counter: its new value, and the clock in seconds."""
+
+    millijoules: int
+    at: float
 
 
 class CounterMeter:
     """Difference of NVML's energy counter, read at both edges right after it moved.
 
     The counter stands still between updates, so a reading is exact only at an update. The wait at the end adds at most
-    one update period of an idle GPU to the joules; ending without it would lose as much of a busy one. No thread
-    samples anything meanwhile.
+    one update period of an idle GPU to the joules; ending without it would lose as much of a busy one. How long that
+    period is, is measured after the window, when waiting for one more update disturbs nothing. No thread samples
+    anything meanwhile.
     """
 
     def __init__(
@@ -67,42 +85,46 @@ class CounterMeter:
         self._read = read_millijoules
         self._clock = clock
         self._rest = rest
-        self._begin: int | None = None
-        self._end: int | None = None
+        self._begin: _Tick | None = None
+        self._end: _Tick | None = None
+        self._next: _Tick | None = None
 
     def begin(self) -> None:
         """Wait for the counter to move (1 s at most) and keep its value."""
-        self._begin = self._at_tick()
+        self._begin = self._tick()
 
     def end(self) -> None:
-        """Wait for the counter to move (1 s at most) and keep its value."""
-        self._end = self._at_tick()
+        """Wait for the counter to move (1 s at most) and keep its value, and for one more move."""
+        self._end = self._tick()
+        self._next = self._tick() if self._end else None
 
-    def joules(self, window_seconds: float) -> float | NoEnergy:
-        """Joules of the window; above zero, or the reason why not."""
-        if self._begin is None or self._end is None:
+    def drawn(self, window_seconds: float) -> Drawn | NoEnergy:
+        """Energy of the window; above zero, or the reason why not."""
+        if self._begin is None or self._end is None or self._next is None:
             return NoEnergy(
                 UnavailableReason.NO_ENERGY_COUNTER, "the GPU's energy counter cannot be read or does not move"
             )
-        if self._end <= self._begin:
+        if not self._begin.millijoules < self._end.millijoules < self._next.millijoules:
             return NoEnergy(
                 UnavailableReason.NO_ENERGY_COUNTER, "the GPU's energy counter was set back during the window"
             )
-        if window_seconds < LEAST_WINDOW_SECONDS:
+        period = self._next.at - self._end.at
+        least = max(LEAST_WINDOW_SECONDS, LEAST_UPDATES * period)
+        if window_seconds < least:
             return NoEnergy(
                 UnavailableReason.WINDOW_TOO_SHORT,
-                f"the counter is too coarse for {window_seconds:.1f} s; measure {LEAST_WINDOW_SECONDS:.0f} s or more",
+                f"the energy counter moves every {1000 * period:.0f} ms: it takes a window of {least:.0f} s, and this "
+                f"one had {window_seconds:.1f} s; raise measure.windowSeconds",
             )
-        return (self._end - self._begin) / 1000
+        return Drawn((self._end.millijoules - self._begin.millijoules) / 1000, self._end.at - self._begin.at)
 
-    def _at_tick(self) -> int | None:
+    def _tick(self) -> _Tick | None:
+        """The counter's next update; None if it does not come within a second or the counter cannot be read."""
         first = self._read()
-        if first is None:
-            return None
         give_up = self._clock() + TICK_TIMEOUT_SECONDS
-        while self._clock() < give_up:
+        while first is not None and self._clock() < give_up:
             now = self._read()
-            if now != first:
-                return now
+            if now is not None and now != first:
+                return _Tick(now, self._clock())
             self._rest(_POLL_SECONDS)
         return None

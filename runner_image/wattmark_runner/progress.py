@@ -66,11 +66,12 @@ class Reporter:
 
 
 def expected_seconds(
-    plan: ResolvedMeasure, mean_seconds: float, warmups_left: int, window_seconds: float, done: int
+    plan: ResolvedMeasure, mean_seconds: float, warmup_seconds: float, window_seconds: float, done: int
 ) -> float:
     """Seconds that warm-up and window still need, at `mean_seconds` per iteration.
 
-    `window_seconds` and `done` are how long the window is open and how many iterations it holds.
+    `warmup_seconds` are those that the warm-up still takes, `window_seconds` and `done` are how long the window is open
+    and how many iterations it holds.
     """
     window = max(plan.window_seconds - window_seconds, (plan.min_iterations - done) * mean_seconds, 0.0)
-    return warmups_left * mean_seconds + window
+    return warmup_seconds + window

@@ -1,14 +1,16 @@
 """The peaks of a device, on an allocator whose numbers the test sets."""
 
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
 
-from wattmark.api.figures import UnavailableReason
+from wattmark.api.figures import ClockEvent, UnavailableReason
 from wattmark.api.report import RunFailure
 from wattmark.api.runtime import Precision
 from wattmark_runner.device import Cuda, open_device
+from wattmark_runner.disturbance import Seen
 from wattmark_runner.failures import RunError
 from wattmark_runner.precision import numerics
 
@@ -55,6 +57,56 @@ def test_the_device_peak(monkeypatch: pytest.MonkeyPatch, readings: list[tuple[i
     assert memory.devices[0].reserved_peak_bytes == 300 and memory.devices[0].allocated_peak_bytes == 299
     assert memory.devices[0].uuid == "GPU-0000-1111"
     assert [(m.field, m.reason) for m in memory.unavailable] == [("memory.processPeakBytes", UnavailableReason.NO_NVML)]
+
+
+class Readings:
+    """An NVML that gives one reading after another."""
+
+    def __init__(self, *readings: tuple[int | None, frozenset[ClockEvent] | None, int | None]) -> None:
+        self.readings = list(readings)
+
+    def sm_clock_megahertz(self) -> int | None:
+        return self.readings[0][0]
+
+    def clock_events(self) -> frozenset[ClockEvent] | None:
+        return self.readings[0][1]
+
+    def other_processes(self) -> int | None:
+        return self.readings[0][2]
+
+    def used_bytes(self) -> None:
+        return None
+
+    def process_bytes(self) -> None:
+        return None
+
+
+HEAT, CAP = frozenset({ClockEvent.HW_THERMAL}), frozenset({ClockEvent.SW_POWER_CAP})
+
+
+@pytest.mark.parametrize(
+    ("readings", "clock", "seen"),
+    [
+        pytest.param([(None, None, None)] * 2, None, Seen(None, None), id="a driver that tells nothing"),
+        pytest.param([(1500, frozenset(), 0)] * 2, 1500, Seen(frozenset(), 0), id="alone and cool"),
+        pytest.param(
+            [(1980, frozenset(), 0), (1500, HEAT, 2), (1700, CAP, 1)], 1700, Seen(HEAT | CAP, 2), id="one is enough"
+        ),
+        pytest.param([(None, None, None), (1500, CAP, 1)], 1500, Seen(CAP, 1), id="what one reading could not tell"),
+    ],
+)  # fmt: skip
+def test_what_disturbs_is_kept_from_all_readings(
+    monkeypatch: pytest.MonkeyPatch, readings: list[Any], clock: int | None, seen: Seen
+) -> None:
+    Allocator().install(monkeypatch)
+    device = Cuda()
+    library = Readings(*readings)
+    device.nvml = library  # type: ignore[assignment]
+    while library.readings:
+        device.observe()
+        device.observe_clocks()
+        del library.readings[0]
+    assert (device.sm_clock_megahertz, device.seen()) == (clock, seen)
 
 
 def test_more_gpus_than_this_runner_drives_are_refused() -> None:

@@ -1,15 +1,17 @@
 """The measuring loop on a clock that only the test moves."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from time import sleep
 
 import pytest
 
-from wattmark.api.figures import DeviceFigures, UnavailableReason
+from wattmark.api.figures import ClockEvent, DeviceFigures, UnavailableReason
 from wattmark.api.order import ResolvedMeasure
-from wattmark_runner.figures import Ran, results
+from wattmark_runner.disturbance import Seen
+from wattmark_runner.figures import Ran, rest, results
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.measure import Window, measure
-from wattmark_runner.power import CounterMeter, NoEnergy, NoMeter
+from wattmark_runner.power import CounterMeter, Drawn, NoEnergy, NoMeter
 from wattmark_runner.progress import Reporter, expected_seconds
 
 
@@ -93,13 +95,15 @@ def test_a_check_that_raises_ends_the_run_between_iterations() -> None:
     assert machine.iterations == 3
 
 
-WINDOW = Window(tuple(Timing(0.5, 0.1, 0.05) for _ in range(20)), 10.0, joules=1000.0)
+WINDOW = Window(
+    tuple(Timing(0.5, 0.1, 0.05) for _ in range(20)), 10.0, Drawn(1000.0, 10.1), warmup_iterations=3, warmup_steady=True
+)
 
 
 def ran(**work: int) -> Ran:
     iteration = Iteration(lambda: Timing(0.5), samples=4, **work)
     device = DeviceFigures(index=0, allocated_peak_bytes=5, reserved_peak_bytes=6)
-    return Ran(iteration, 3, 1000, 1.5, 4096, [device])
+    return Ran(iteration, 1000, 1.5, 4096, [device])
 
 
 def test_rates_and_energy_are_work_over_the_window() -> None:
@@ -107,7 +111,10 @@ def test_rates_and_energy_are_work_over_the_window() -> None:
     throughput, energy = figures.throughput, figures.energy
     assert (throughput.samples_per_second, throughput.input_tokens_per_second) == (8, 80)
     assert throughput.output_tokens_per_second == 32
-    assert (energy.gpu_joules, energy.mean_watts) == (1000, 100)
+    assert (energy.gpu_joules, energy.mean_watts) == (
+        1000,
+        pytest.approx(99.01, rel=1e-4),
+    )  # over the counter's own time
     assert (energy.joules_per_sample, energy.joules_per_output_token) == (12.5, 3.125)
     assert figures.devices[0].gpu_joules == 1000
     assert (figures.memory.allocated_peak_bytes, figures.memory.process_peak_bytes) == (5, None)
@@ -118,7 +125,7 @@ def test_rates_and_energy_are_work_over_the_window() -> None:
 
 
 def test_energy_that_was_not_read_is_absent_and_named() -> None:
-    window = Window(WINDOW.timings, 10.0, NoEnergy(UnavailableReason.NO_ENERGY_COUNTER, "why"))
+    window = replace(WINDOW, energy=NoEnergy(UnavailableReason.NO_ENERGY_COUNTER, "why"))
     figures, missing = results(ran(input_tokens=40), window)
     assert figures.energy.wire() == {}
     energy = {m.field for m in missing if m.reason is UnavailableReason.NO_ENERGY_COUNTER}
@@ -145,32 +152,42 @@ class Counter:
 
 
 @pytest.mark.parametrize(
-    ("period", "window", "joules"),
+    ("period", "window", "drawn"),
     [
-        pytest.param(0.1, 10.0, 1000.0, id="from update to update: a power of 100 W for 10 s"),
-        pytest.param(0.1, 10.04, 1010.0, id="the edge after the window is the next update"),
-        pytest.param(5.0, 10.0, UnavailableReason.NO_ENERGY_COUNTER, id="a counter that does not move is none"),
-        pytest.param(0.1, 4.0, UnavailableReason.WINDOW_TOO_SHORT, id="a short window has no figure"),
+        pytest.param(0.1, 10.0, Drawn(1000.0, 10.0), id="from update to update: a power of 100 W for 10 s"),
+        pytest.param(0.1, 10.04, Drawn(1010.0, 10.1), id="the edge after the window is the next update"),
+        pytest.param(0.02, 5.0, Drawn(500.0, 5.0), id="five seconds at least, however fine the counter"),
+        pytest.param(0.02, 4.9, "moves every 20 ms: it takes a window of 5 s", id="fewer are too few"),
+        pytest.param(0.5, 25.9, Drawn(2600.0, 26.0), id="fifty updates of a coarse counter"),
+        pytest.param(0.5, 24.0, "moves every 500 ms: it takes a window of 25 s, and this one had 24.0", id="or none"),
+        pytest.param(5.0, 300.0, UnavailableReason.NO_ENERGY_COUNTER, id="a counter that does not move is none"),
     ],
 )
-def test_the_energy_counter(period: float, window: float, joules: float | UnavailableReason) -> None:
+def test_the_energy_counter(period: float, window: float, drawn: Drawn | UnavailableReason | str) -> None:
     counter = Counter(period, step=int(100_000 * period))
     meter = CounterMeter(counter.read, counter.clock, counter.rest)
     meter.begin()
     counter.now += window
     meter.end()
-    found = meter.joules(window)
-    if isinstance(joules, UnavailableReason):
-        assert isinstance(found, NoEnergy) and found.reason is joules
+    found = meter.drawn(window)
+    if isinstance(drawn, Drawn):
+        assert isinstance(found, Drawn), found
+        assert found.joules == pytest.approx(drawn.joules, abs=counter.step / 1000)
+        assert found.seconds == pytest.approx(drawn.seconds, abs=period)
+        assert found.joules / found.seconds == pytest.approx(100, rel=0.001)  # the edges are updates, whatever they are
+    elif isinstance(drawn, UnavailableReason):
+        assert isinstance(found, NoEnergy) and found.reason is drawn
     else:
-        assert found == pytest.approx(joules, abs=counter.step / 1000)
+        assert isinstance(found, NoEnergy) and found.reason is UnavailableReason.WINDOW_TOO_SHORT
+        assert drawn in found.message and len(found.message) <= 160
 
 
 @pytest.mark.parametrize(
     ("readings", "reason"),
     [
         pytest.param([None], UnavailableReason.NO_ENERGY_COUNTER, id="a counter that cannot be read"),
-        pytest.param([900, 901, 5, 6], UnavailableReason.NO_ENERGY_COUNTER, id="a counter that was set back"),
+        pytest.param([900, 901, 5, 6, 7], UnavailableReason.NO_ENERGY_COUNTER, id="a counter that was set back"),
+        pytest.param([900, 901, 950, 951, 3], UnavailableReason.NO_ENERGY_COUNTER, id="or right after the window"),
     ],
 )
 def test_no_joules_are_made_up(readings: list[int | None], reason: UnavailableReason) -> None:
@@ -178,19 +195,47 @@ def test_no_joules_are_made_up(readings: list[int | None], reason: UnavailableRe
     meter = CounterMeter(lambda: next(values, readings[-1]))
     meter.begin()
     meter.end()
-    found = meter.joules(60)
+    found = meter.drawn(60)
     assert isinstance(found, NoEnergy) and found.reason is reason
 
 
 @pytest.mark.parametrize(
-    ("mean", "warmups_left", "window", "done", "seconds"),
+    ("mean", "warmup", "window", "done", "seconds"),
     [
-        pytest.param(0.1, 0, 4.0, 40, 6.0, id="the rest of the window"),
-        pytest.param(2.0, 0, 4.0, 2, 16.0, id="or the iterations still missing, if that takes longer"),
-        pytest.param(0.5, 4, 0.0, 0, 12.0, id="before it, the warm-up"),
-        pytest.param(0.5, 0, 11.0, 20, 0.0, id="nothing when both are reached"),
+        pytest.param(0.1, 0.0, 4.0, 40, 6.0, id="the rest of the window"),
+        pytest.param(2.0, 0.0, 4.0, 2, 16.0, id="or the iterations still missing, if that takes longer"),
+        pytest.param(0.5, 2.0, 0.0, 0, 12.0, id="before it, the warm-up"),
+        pytest.param(0.5, 0.0, 11.0, 20, 0.0, id="nothing when both are reached"),
     ],
 )
-def test_the_time_still_needed(mean: float, warmups_left: int, window: float, done: int, seconds: float) -> None:
+def test_the_time_still_needed(mean: float, warmup: float, window: float, done: int, seconds: float) -> None:
     plan = ResolvedMeasure(warmup_iterations=4, window_seconds=10, min_iterations=10)
-    assert expected_seconds(plan, mean, warmups_left, window, done) == pytest.approx(seconds)
+    assert expected_seconds(plan, mean, warmup, window, done) == pytest.approx(seconds)
+
+
+def test_what_disturbed_the_run_is_told_with_its_steadiness() -> None:
+    told = rest(WINDOW, Seen(frozenset({ClockEvent.SW_THERMAL, ClockEvent.HW_THERMAL}), 2))
+    assert (told.drift_ratio, told.variation_ratio, told.warmup_steady) == (0, 0, True)
+    assert (told.clock_events, told.other_processes) == ([ClockEvent.HW_THERMAL, ClockEvent.SW_THERMAL], 2)
+    nothing = rest(replace(WINDOW, warmup_steady=None), Seen()).wire()
+    assert nothing == {"driftRatio": 0, "variationRatio": 0}
+    assert rest(WINDOW, Seen(frozenset(), 0)).wire()["clockEvents"] == []
+
+
+def test_the_clocks_are_read_at_both_edges_and_in_between() -> None:
+    at: list[int] = []
+    machine = Machine([0.01])
+
+    def iterate() -> Timing:
+        sleep(0.01)
+        return machine.iterate()
+
+    machine.observe_clocks = lambda: at.append(machine.iterations)  # type: ignore[method-assign]
+    plan = ResolvedMeasure(warmup_iterations=1, window_seconds=1, min_iterations=2)
+    meter = NoMeter(UnavailableReason.NO_GPU, "")
+    window = measure(
+        Iteration(iterate, samples=1), plan, machine, meter, Reporter(None, 1), lambda: None, machine.clock
+    )
+    warmup, total = window.warmup_iterations, window.warmup_iterations + len(window.timings)
+    assert at[0] == warmup and at[-1] == total and len(at) > 2
+    assert all(warmup < between < total for between in at[1:-1])

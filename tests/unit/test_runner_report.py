@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattmark.api.figures import (
+    ClockEvent,
     DeviceFigures,
     Distribution,
     Energy,
@@ -27,6 +28,8 @@ BYTES = 2**53
 LONG = 1.2345678912345678e-05  # the longest form of a float: five digits after the point, and an exponent
 DURATIONS = ("latencySeconds", "timeToFirstTokenSeconds", "timePerOutputTokenSeconds")
 PERCENTILES = [f"{duration}.{percentile}" for duration in DURATIONS for percentile in ("p90", "p99")]
+
+ENERGY = ("gpuJoules", "meanWatts", "joulesPerSample", "joulesPerOutputToken")
 
 
 def distribution(percentiles: bool) -> Distribution:
@@ -59,7 +62,13 @@ def full(devices: int = 8, text: str = "x", percentiles: bool = True, message: s
             iterations=2**53,
             warmup_iterations=10000,
         ),
-        steadiness=Steadiness(drift_ratio=LONG, variation_ratio=LONG),
+        steadiness=Steadiness(
+            drift_ratio=LONG,
+            variation_ratio=LONG,
+            warmup_steady=False,
+            clock_events=list(ClockEvent),
+            other_processes=100000,
+        ),
         unavailable=[]
         if percentiles
         else [
@@ -80,8 +89,28 @@ def full(devices: int = 8, text: str = "x", percentiles: bool = True, message: s
             model_class=(text * 64)[:64],
             attention=(text * 32)[:32],
             model_revision="a" * 40,
+            head_tensors_initialized=1000000,
+            checkpoint_tensors_unused=1000000,
         ),
     )
+
+
+def poor(text: str, message: str) -> Report:
+    """Eight devices, and everything missing that can be: percentiles, each process's memory, energy."""
+    report = full(8, text, percentiles=False, message=message)
+    assert report.results is not None
+    results = report.results.model_copy(
+        update={
+            "memory": report.results.memory.model_copy(update={"process_peak_bytes": None}),
+            "energy": Energy(),
+            "devices": [
+                d.model_copy(update={"process_peak_bytes": None, "gpu_joules": None}) for d in report.results.devices
+            ],
+        }
+    )
+    gone = ["memory.processPeakBytes", *(f"energy.{name}" for name in ENERGY)]
+    more = [Unavailable(field=field, reason=UnavailableReason.NO_ENERGY_COUNTER, message=message) for field in gone]
+    return report.model_copy(update={"results": results, "unavailable": [*report.unavailable, *more]})
 
 
 TEXT = st.text(min_size=1, max_size=8) | st.sampled_from(["\U0001f600", '"', "\\", "\x00", "\u202e", "é", "\x1b[31m"])
@@ -104,6 +133,15 @@ def test_no_report_exceeds_the_limit_and_none_loses_a_figure(
     assert [d.device_peak_bytes for d in short.results.devices] == [BYTES] * devices
     assert [(m.field, m.reason) for m in short.unavailable] == [(m.field, m.reason) for m in report.unavailable]
     assert short.run_uid == report.run_uid and short.pod_uid == report.pod_uid
+
+
+@settings(max_examples=100, deadline=None)
+@given(text=TEXT, message=st.text(max_size=160) | st.just('"' * 160))
+def test_nor_does_one_that_lacks_what_can_be_lacking(text: str, message: str) -> None:
+    report = poor(text, message)
+    short = fitted(report)
+    assert len(encode(short)) <= REPORT_LIMIT_BYTES
+    assert [(m.field, m.reason) for m in short.unavailable] == [(m.field, m.reason) for m in report.unavailable]
 
 
 @settings(max_examples=100, deadline=None)

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wattmark_runner import safetensors_files
 from wattmark_runner.safetensors_files import INDEX, SINGLE, UnusableError, parsed, read_text, tensor_files
 
 Build = Callable[[Path], None]
@@ -147,12 +148,13 @@ def test_a_folder_that_is_not_there_cannot_be_read(tmp_path: Path) -> None:
         tensor_files(tmp_path / "nowhere")
 
 
-def test_all_headers_together_are_bounded(tmp_path: Path) -> None:
+def test_all_headers_together_are_bounded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each below its own limit, and too much in all."""
-    padding = {"__metadata__": {"x": "x" * (15 << 20)}}
+    monkeypatch.setattr(safetensors_files, "HEADERS_LIMIT_BYTES", 4 << 20)
+    padding = {"__metadata__": {"x": "x" * (1 << 20)}}
     contents = {f"f{i}": file(padding | {f"t{i}": tensor()}) for i in range(5)}
     sharded({f"t{i}": f"f{i}.safetensors" for i in range(5)}, **contents)(tmp_path)
-    with pytest.raises(UnusableError, match="64 MiB in all"):
+    with pytest.raises(UnusableError, match="4 MiB in all"):
         tensor_files(tmp_path)
 
 
@@ -209,7 +211,7 @@ def test_a_text_is_read_up_to_its_limit(tmp_path: Path) -> None:
         read_text(tmp_path, "config.json", 1 << 20)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(
     header=st.binary(max_size=64) | st.text(max_size=64).map(str.encode), claimed=st.integers(0, 2**64 - 1) | st.none()
 )
@@ -224,12 +226,9 @@ def test_no_bytes_end_in_anything_but_an_answer(
         assert str(refused)
 
 
-@given(
-    st.recursive(
-        st.none() | st.booleans() | st.integers() | st.text(), lambda v: st.lists(v) | st.dictionaries(st.text(), v)
-    )
-)
-def test_any_json_is_an_object_or_refused(value: Any) -> None:
+@settings(max_examples=50, deadline=None)
+@given(st.dictionaries(st.text(max_size=4), st.integers() | st.text(max_size=4)) | st.lists(st.none()) | st.integers())
+def test_json_is_an_object_or_refused(value: Any) -> None:
     try:
         assert parsed(json.dumps(value), "it") == value
     except UnusableError:

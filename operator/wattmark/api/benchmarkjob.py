@@ -39,11 +39,14 @@ class MeasureSpec(Model):
 
     profile: Profile = Field(
         Profile.STANDARD,
-        description="Smoke: 3 warm-up iterations, a window of 10 s and 5 iterations at least. Standard: 10, 60 s, 30. "
+        description="At least, Smoke: 3 warm-up iterations, a window of 10 s and 5 iterations. Standard: 10, 60 s, 30. "
         "Publication: 30, 600 s, 100.",
     )
     warmup_iterations: Annotated[int, Field(ge=1, le=10000)] | None = Field(
-        None, description="Iterations before the measured window, excluded from it. Default: from the profile."
+        None,
+        description="Least number of iterations before the measured window, excluded from it. There are more until "
+        "their latency shows no trend: for a tenth of the window's length at least, half of it or 120 s at most. "
+        "Default: from the profile.",
     )
     window_seconds: Annotated[int, Field(ge=1, le=86400)] | None = Field(
         None, description="Least length of the measured window, in seconds. Default: from the profile."

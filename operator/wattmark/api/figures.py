@@ -5,7 +5,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from wattmark.api.schema import Bytes, Count, Joules, Model, PerSecond, Ratio, Seconds, ShortText, Watts, map_list
+from wattmark.api.schema import (
+    AS_SET,
+    Bytes,
+    Count,
+    Joules,
+    Model,
+    PerSecond,
+    Ratio,
+    Seconds,
+    ShortText,
+    Watts,
+    map_list,
+)
 
 
 class Distribution(Model):
@@ -60,9 +72,13 @@ class Energy(Model):
     """Energy of the run's GPUs over the measured window, from NVML's energy counter."""
 
     gpu_joules: Joules | None = Field(
-        None, description="Joules drawn by all GPUs of the run in the measured window, idle power included."
+        None,
+        description="Joules drawn by all GPUs of the run in the measured window, idle power included: from an update "
+        "of the counter at the window's begin to the first one after its end.",
     )
-    mean_watts: Watts | None = Field(None, description="gpuJoules over the length of the window, in watts.")
+    mean_watts: Watts | None = Field(
+        None, description="gpuJoules over the time between the two updates of the counter, in watts."
+    )
     joules_per_sample: Joules | None = Field(None, description="gpuJoules per finished sample.")
     joules_per_output_token: Joules | None = Field(
         None, description="gpuJoules per generated token; only where tokens are generated."
@@ -115,7 +131,8 @@ class Results(Model):
     window_seconds: Seconds = Field(description="Length of the measured window, in seconds.")
     iterations: Count = Field(description="Iterations in the measured window.")
     warmup_iterations: Count = Field(
-        description="Iterations before the window, excluded from every figure but the peaks."
+        description="Iterations before the window, as many as latency took to become steady; excluded from every "
+        "figure but the peaks."
     )
 
 
@@ -139,14 +156,40 @@ class Unavailable(Model):
     message: Annotated[str, Field(max_length=160)] = Field(description="Why it is missing, and what would bring it.")
 
 
+class ClockEvent(StrEnum):
+    """What lowered a GPU's clocks, in the driver's terms."""
+
+    HW_POWER_BRAKE = "HwPowerBrake"
+    HW_SLOWDOWN = "HwSlowdown"
+    HW_THERMAL = "HwThermal"
+    SW_POWER_CAP = "SwPowerCap"
+    SW_THERMAL = "SwThermal"
+
+
 class Steadiness(Model):
-    """Whether the measured window was at rest: the basis of condition MeasurementValid."""
+    """Whether machine and model were at rest: the basis of condition MeasurementValid."""
 
     drift_ratio: Ratio = Field(
         description="Difference of the median latency between the window's second and first half, over the median; "
         "at most 1."
     )
     variation_ratio: Ratio = Field(description="Inter-quartile range of the latency over its median; at most 1.")
+    warmup_steady: bool | None = Field(
+        None,
+        description="Whether latency had no trend when the warm-up ended; absent where the warm-up held too few "
+        "iterations to tell.",
+    )
+    clock_events: Annotated[list[ClockEvent], Field(max_length=5), AS_SET] | None = Field(
+        None,
+        description="What lowered the GPUs' clocks, read once a second and at both edges of the window: SwPowerCap "
+        "(the power limit), SwThermal or HwThermal (heat), HwPowerBrake (the power supply), HwSlowdown (the hardware, "
+        "whatever the cause). Empty if nothing did; absent where the driver does not tell.",
+    )
+    other_processes: Annotated[int, Field(ge=0, le=100000)] | None = Field(
+        None,
+        description="Processes other than the run's that computed on a GPU of the run, at most, before the window and "
+        "after it; absent where the driver does not tell.",
+    )
 
 
 class Environment(Model):
@@ -165,7 +208,7 @@ class Environment(Model):
     )
     power_limit_watts: Watts | None = Field(None, description="Enforced power limit of one GPU, in watts.")
     sm_clock_megahertz: Annotated[int, Field(ge=0, le=100000)] | None = Field(
-        None, description="SM clock in megahertz, halfway through the window, while the GPU works."
+        None, description="SM clock in megahertz: median of one reading a second, while the GPU works."
     )
     cpu_model: ShortText | None = Field(None, description="CPU model name of the node.")
     cpu_threads: Annotated[int, Field(ge=1, le=65536)] | None = Field(
@@ -182,12 +225,12 @@ class Environment(Model):
     model_revision: Annotated[str, Field(max_length=40)] | None = Field(
         None, description="Commit of the hub repository that was loaded."
     )
-    head_tensors_initialized: Count | None = Field(
+    head_tensors_initialized: Annotated[int, Field(ge=0, le=1000000)] | None = Field(
         None,
         description="Tensors of the model's head that the checkpoint does not hold and that have random values; absent "
         "with random weights. A checkpoint that lacks a tensor of the layers is not run.",
     )
-    checkpoint_tensors_unused: Count | None = Field(
+    checkpoint_tensors_unused: Annotated[int, Field(ge=0, le=1000000)] | None = Field(
         None,
         description="Tensors of the checkpoint for which the class that was run has no place; absent with random "
         "weights.",

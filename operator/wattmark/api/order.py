@@ -31,7 +31,8 @@ class ResolvedMeasure(Model):
     """How long and how often is measured, after the profile's defaults."""
 
     warmup_iterations: Annotated[int, Field(ge=1, le=10000)] = Field(
-        description="Iterations before the measured window."
+        description="Least number of iterations before the measured window. There are more until their latency shows "
+        "no trend: for a tenth of the window's length at least, half of it or 120 s at most."
     )
     window_seconds: Annotated[int, Field(ge=1, le=86400)] = Field(description="Least length of the measured window.")
     min_iterations: Annotated[int, Field(ge=2, le=100000)] = Field(

@@ -9,14 +9,11 @@ from wattmark.api.report import Report
 from wattmark.decide import summary
 from wattmark.decide.compare import comparability_key, comparison
 from wattmark.decide.plan import Action, Announcement, Plan, Seen
-from wattmark.decide.saying import Saying, Sayings, dated, in_progress, no, said, settled, timestamp, unknown, yes
-from wattmark.fleet.offers import NVIDIA_SHARED
+from wattmark.decide.saying import Sayings, dated, in_progress, no, said, settled, timestamp, unknown, yes
+from wattmark.decide.validity import energy_valid, measurement_valid
 from wattmark.observe import SeenPod
 from wattmark.preflight import Preflight
 
-# Beyond these the median of the window is not a property of the model but of what else happened.
-MAX_DRIFT_RATIO = 0.05
-MAX_VARIATION_RATIO = 0.10
 MOST_UNAVAILABLE = 24  # the bound of status.unavailable; the runner names at most 16
 
 
@@ -117,17 +114,7 @@ class Draft:
         assert results is not None and environment is not None and steadiness is not None  # held by accept()
         self.job()
         environment = environment.model_copy(update={"node": pod.node or None, "image_id": pod.image_id or None})
-        drift, variation = steadiness.drift_ratio, steadiness.variation_ratio
-        spread = f"drift {drift:.1%}, interquartile range {variation:.1%} of the median latency"
-        if drift <= MAX_DRIFT_RATIO and variation <= MAX_VARIATION_RATIO:
-            valid = yes(Reason.STEADY, f"the measured window was steady: {spread}")
-        else:
-            valid = no(
-                Reason.NOT_STEADY,
-                f"the measured window was not steady: {spread} (at most {MAX_DRIFT_RATIO:.0%} and "
-                f"{MAX_VARIATION_RATIO:.0%}); "
-                "use an idle node or a longer window",
-            )
+        valid = measurement_valid(steadiness, results)
         done = f"measured {results.iterations} iterations in {results.window_seconds:.1f} s"
         ended_at = pod.ended.finished if pod.ended and pod.ended.finished else self.now
         known = {u.field for u in report.unavailable}
@@ -150,7 +137,7 @@ class Draft:
             ConditionType.RUNNING: no(Reason.ENDED, "the runner has ended"),
             ConditionType.RESULTS_AVAILABLE: yes(Reason.MEASURED, done),
             ConditionType.MEASUREMENT_VALID: valid,
-            ConditionType.ENERGY_VALID: _energy(self.spec, report),
+            ConditionType.ENERGY_VALID: energy_valid(self.spec, report),
             ConditionType.COMPLETE: yes(Reason.MEASURED, done),
         }
         settled(self.sayings, yes(Reason.MEASURED, done))
@@ -159,17 +146,3 @@ class Draft:
     def attempts(self, attempts: list[Attempt]) -> None:
         """Store the run's Pods, and what they held of GPUs for how long."""
         self.changes["attempts"] = attempts
-
-
-def _energy(spec: BenchmarkJobSpec, report: Report) -> Saying:
-    """Whether the joules are the run's own."""
-    if report.results is None or report.results.energy.gpu_joules is None:
-        named = (u.message for u in report.unavailable if u.field.startswith("energy"))
-        return no(Reason.ENERGY_UNAVAILABLE, next(named, "no energy was reported"))
-    if spec.resources.gpu and spec.resources.gpu.resource_name == NVIDIA_SHARED:
-        return no(
-            Reason.ENERGY_SHARED,
-            "the GPU's energy counter counts every container that shares the GPU; for the run's own energy, ask for a "
-            "whole one (resources.gpu.resourceName nvidia.com/gpu)",
-        )
-    return yes(Reason.ENERGY_MEASURED, "from the GPUs' energy counters over the measured window")
