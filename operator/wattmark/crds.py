@@ -13,13 +13,12 @@ from pydantic_core import core_schema
 
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
-from wattmark.api.schema import GROUP, VERSION
+from wattmark.api.schema import GROUP, OWN_NAME, OWN_NAME_LENGTH, OWN_NAME_MESSAGE, VERSION
 
 NAME_RULE = {
     # The name is part of a Job's, a Service's and a label's value; a dot or a leading digit breaks the Service.
-    "rule": "self.metadata.name.size() <= 48 && self.metadata.name.matches('^[a-z]([-a-z0-9]*[a-z0-9])?$')",
-    "message": "metadata.name must be at most 48 characters: lower-case letters, digits and '-', beginning with a "
-    "letter",
+    "rule": f"self.metadata.name.size() <= {OWN_NAME_LENGTH} && self.metadata.name.matches('{OWN_NAME}')",
+    "message": OWN_NAME_MESSAGE,
 }
 
 

@@ -48,7 +48,18 @@ BROKEN = [
     pytest.param(f"{HEAD}spec: {{}}", "spec.model: Field required", id="a field that is missing"),
     pytest.param(f"{WHOLE}  ".replace("}}", "}, speed: 1}"), "spec.speed: Extra inputs", id="a field that is unknown"),
     pytest.param(HEAD, "spec.model: Field required", id="no spec"),
-    pytest.param(f"{HEAD}spec: words", "spec", id="a spec of words"),
+    pytest.param(f"{HEAD}spec: words", "spec: Input should be an object", id="a spec of words"),
+    pytest.param(f"{HEAD}spec: &s {{model: *s}}", "Circular reference", id="a spec within itself"),
+    pytest.param("[" * 20_000, "is not YAML", id="a bottomless list"),
+    pytest.param(f"{HEAD}spec: {{model: {{id: a}}, model: {{id: b}}}}", "'model' is there twice", id="a field twice"),
+    pytest.param(WHOLE.replace("{name: bert}", "[bert]"), "metadata.name must be", id="metadata of another kind"),
+    pytest.param(WHOLE.replace("name: bert", "name: 7"), "metadata.name must be", id="a name that is a number"),
+    pytest.param(
+        WHOLE.replace("name: bert", "name: ../Bert"), "metadata.name must be", id="a name as no cluster takes it"
+    ),
+    pytest.param(
+        WHOLE.replace("name: bert", f"name: {'b' * 49}"), "at most 48 characters", id="a name that is too long"
+    ),
 ]
 
 

@@ -88,6 +88,12 @@ Ratio = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 Timestamp = Annotated[str, Field(max_length=32, json_schema_extra={"format": "date-time"})]
 DNS_LABEL = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$"
 DNS_SUBDOMAIN = r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$"
+# Of an object of ours
+OWN_NAME, OWN_NAME_LENGTH = r"^[a-z]([-a-z0-9]*[a-z0-9])?$", 48
+OWN_NAME_MESSAGE = (
+    f"metadata.name must be at most {OWN_NAME_LENGTH} characters: lower-case letters, digits and '-', beginning with a "
+    "letter"
+)
 ObjectName = Annotated[str, Field(min_length=1, max_length=253, pattern=DNS_SUBDOMAIN)]
 
 # The part of Kubernetes' grammar that whatever reads a quantity here understands.

@@ -15,9 +15,10 @@ from wattmark.fleet.gpus import short_names
 EXIT_CODES = """exit codes:
   0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace: done
   1  run: the run failed, see the Failed condition.  check: a question fits none
-  2  a manifest or an argument cannot be used; the message names the field
+  2  a manifest or an argument cannot be used, or a package is missing; the message names it
   3  check: of a question it is not known, and none fits nowhere; the message says what is missing
   4  check: the cluster's nodes cannot be read
+  130, 143  ended by Ctrl-C or SIGTERM; a runner that was started has ended as well
 """
 EXAMPLES = f"""examples:
   wattmark check --model meta-llama/Llama-3.1-8B --gpu H100-SXM --precision bf16 --batch 8 --input-tokens 2048
@@ -51,6 +52,9 @@ def main(arguments: Sequence[str] | None = None, program: str = "wattmark") -> i
     except BrokenPipeError:  # whoever read has read enough, as head does
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except KeyboardInterrupt:
+        print("wattmark: interrupted", file=sys.stderr)
+        return 130
     except InvalidManifest as invalid:
         print(f"wattmark: {invalid}", file=sys.stderr)
         return 2

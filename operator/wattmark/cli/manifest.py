@@ -1,13 +1,14 @@
 """Manifests from files: read, checked against the one schema, and statuses printed."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
 
-from wattmark.api.schema import API_VERSION, Model
+from wattmark.api.schema import API_VERSION, OWN_NAME, OWN_NAME_LENGTH, OWN_NAME_MESSAGE, Model
 from wattmark.observe import clean
 
 S = TypeVar("S", bound=Model)
@@ -15,6 +16,19 @@ S = TypeVar("S", bound=Model)
 
 class InvalidManifest(Exception):  # noqa: N818 - the user's, not ours
     """A file or an argument cannot be used; the message names it, the field and the cause."""
+
+
+class _Loader(yaml.SafeLoader):
+    """Takes a field once, as kubectl does: of two, the second would count and the first be passed over."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        """The mapping. Raises ConstructorError if a key is in it twice."""
+        pairs = node.value if isinstance(node, yaml.MappingNode) else []  # a tag can call anything a mapping
+        keys = [key.value for key, _ in pairs if isinstance(key, yaml.ScalarNode) and key.value != "<<"]
+        if len(set(keys)) != len(keys):
+            twice = next(key for key in keys if keys.count(key) > 1)
+            raise yaml.constructor.ConstructorError(None, None, f"{twice!r} is there twice", node.start_mark)
+        return super().construct_mapping(node, deep)
 
 
 def readable(path: Path) -> str:
@@ -30,8 +44,8 @@ def readable(path: Path) -> str:
 def documents(path: Path) -> list[dict[str, Any]]:
     """The objects of a YAML or JSON file; the items of a List each for itself."""
     try:
-        loaded = [d for d in yaml.safe_load_all(readable(path)) if d is not None]
-    except yaml.YAMLError as error:
+        loaded = [d for d in yaml.load_all(readable(path), _Loader) if d is not None]
+    except (yaml.YAMLError, RecursionError) as error:
         raise InvalidManifest(f"{path} is not YAML: {' '.join(str(error).split())}") from error
     return objects(loaded, str(path))
 
@@ -72,7 +86,11 @@ def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     if manifest.get("apiVersion") != API_VERSION:
         raise InvalidManifest(f"{path}: apiVersion must be {API_VERSION}")
     read = checked(spec, manifest.get("spec") or {}, f"{path} is not a valid {kind}")
-    return str((manifest.get("metadata") or {}).get("name", "unnamed")), read
+    metadata = manifest.get("metadata") or {}
+    name = metadata.get("name", "unnamed") if isinstance(metadata, dict) else None
+    if not isinstance(name, str) or len(name) > OWN_NAME_LENGTH or not re.fullmatch(OWN_NAME, name):
+        raise InvalidManifest(f"{path}: {OWN_NAME_MESSAGE}")
+    return name, read
 
 
 def checked(spec: type[S], raw: object, complaint: str) -> S:
@@ -80,8 +98,10 @@ def checked(spec: type[S], raw: object, complaint: str) -> S:
     try:
         return spec.read(raw)
     except ValidationError as error:
-        lines = [f"  spec.{'.'.join(str(p) for p in e['loc'])}: {e['msg']}" for e in error.errors(include_url=False)]
+        lines = [f"  {'.'.join(('spec', *map(str, e['loc'])))}: {e['msg']}" for e in error.errors(include_url=False)]
         raise InvalidManifest(f"{complaint}:\n" + "\n".join(lines)) from error
+    except (ValueError, RecursionError) as error:  # an alias within what it stands for
+        raise InvalidManifest(f"{complaint}: {error}") from error
 
 
 def shown(kind: str, name: str, status: Model, spec: Model | None = None) -> dict[str, Any]:

@@ -1,21 +1,17 @@
 """`wattmark run`: one BenchmarkJob on this machine, through the operator's own decisions and the runner itself."""
 
 import json
-import os
 import platform
-import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from wattmark import preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.conditions import ConditionStatus, ConditionType
-from wattmark.api.order import ORDER_VARIABLE, POD_UID_VARIABLE, REPORT_PATH_VARIABLE, RunOrder
+from wattmark.cli.local_runner import RunnerEnded, run_here
 from wattmark.cli.manifest import one, printed, shown
 from wattmark.decide import benchmark, summary
 from wattmark.decide.plan import CreateJob, Identity, Plan, Seen
@@ -42,8 +38,8 @@ def run(file: Path, model_folder: Path | None, form: str) -> int:
         told = order(Asked("local", name, local.uid, config, None, None), spec, PROGRESS_SECONDS)
         if model_folder:
             told = told.model_copy(update={"folder": str(model_folder.resolve()), "hub": None})
-        pod = _run_here(told, local)
-        after: Plan = benchmark.decide(local.seen(status, None, pod), time.time(), LOCAL_RUNNER)
+        ended = run_here(told, local.uid, _Shown())
+        after: Plan = benchmark.decide(local.seen(status, None, local.pod(ended)), time.time(), LOCAL_RUNNER)
         assert after.status is not None  # an ended Pod always decides the run
         status = after.status
     print(printed([shown(BENCHMARK_JOB, name, status)], form))
@@ -96,17 +92,17 @@ class _Local:
             finished=False,
         )
 
-    def pod(self, pid: int, started: float, exit_code: int, report: str) -> SeenPod:
+    def pod(self, process: RunnerEnded) -> SeenPod:
         """The ended process as the kubelet would tell of it."""
         return SeenPod(
             namespace="local",
-            name=f"process-{pid}",
+            name=f"process-{process.pid}",
             uid=self.uid,
             owner_uid=self.uid,
             benchmark=self.name,
-            created=started,
+            created=process.started,
             node=platform.node(),
-            phase="Succeeded" if exit_code == 0 else "Failed",
+            phase="Succeeded" if process.exit_code == 0 else "Failed",
             reason="",
             message="",
             deleting=False,
@@ -115,34 +111,21 @@ class _Local:
             waiting_reason="",
             waiting_message="",
             running_since=None,
-            ended=Ended(exit_code, "", report, started, time.time()),
+            ended=Ended(process.exit_code, "", process.report, process.started, time.time()),
             image_id="",
         )
 
 
-def _run_here(told: RunOrder, local: _Local) -> SeenPod:
-    """Run the runner as a process of its own, as the kubelet would; progress goes to standard error."""
-    with tempfile.TemporaryDirectory(prefix="wattmark-") as folder:
-        report = Path(folder) / "report"
-        environment: dict[str, Any] = {
-            **os.environ,
-            ORDER_VARIABLE: told.model_dump_json(by_alias=True, exclude_none=True),
-            POD_UID_VARIABLE: local.uid,
-            REPORT_PATH_VARIABLE: str(report),
-        }
-        started = time.time()
-        with subprocess.Popen(
-            [sys.executable, "-m", "wattmark_runner"], env=environment, stdout=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stdout is not None
-            for line in process.stdout:
-                _show(line)
-        text = report.read_text("utf-8", errors="replace") if report.exists() else ""
-        code = process.returncode
-        return local.pod(process.pid, started, code if code >= 0 else 128 - code, text)
+class _Shown:
+    """Shows progress on standard error, where it changed."""
 
+    def __init__(self) -> None:
+        self._last = ""
 
-def _show(line: str) -> None:
-    progress = last_progress(line.encode())
-    if progress is not None:
-        print(f"wattmark: {summary.progress_text(progress)}", file=sys.stderr, flush=True)
+    def __call__(self, line: str) -> None:
+        """Show one line of the runner's."""
+        progress = last_progress(line.encode())
+        text = summary.progress_text(progress) if progress is not None else None
+        if text is not None and text != self._last:
+            print(f"wattmark: {text}", file=sys.stderr, flush=True)
+            self._last = text

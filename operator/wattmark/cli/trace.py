@@ -9,6 +9,7 @@ from wattmark import preflight
 from wattmark.api.benchmarkjob import MeasureSpec
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import HubModel, RunOrder
+from wattmark.cli.local_runner import require_packages
 from wattmark.cli.manifest import InvalidManifest, one
 from wattmark.estimate import Gpu
 from wattmark.fleet.gpus import gpu_product
@@ -19,6 +20,7 @@ DEADLINE_SECONDS = 3600
 
 def trace(file: Path, model_folder: Path | None, product: str | None, form: str) -> int:
     """Trace the file's ModelCheck and print the need on each device. Raises InvalidManifest."""
+    require_packages()
     from wattmark_runner.failures import RunError  # torch is needed for this command alone
     from wattmark_runner.trace import trace as traced
 
