@@ -85,7 +85,8 @@ def test_check_knows_what_is_free_only_from_pods(tmp_path: Path, capsys: pytest.
 @pytest.mark.parametrize(
     ("documents", "words"),
     [
-        pytest.param([], "exactly one BenchmarkJob, and holds 0", id="an empty file"),
+        pytest.param([], "is empty", id="an empty file"),
+        pytest.param([{"kind": "Pod"}], "exactly one BenchmarkJob, and holds 0", id="another kind"),
         pytest.param([JOB, JOB], "exactly one BenchmarkJob, and holds 2", id="two of a kind"),
         pytest.param([{**JOB, "apiVersion": "v1"}], "apiVersion must be wattmark.dev/v1alpha1", id="another API"),
         pytest.param([{**JOB, "spec": {"model": {}}}], "spec.model.id: Field required", id="a field is missing"),

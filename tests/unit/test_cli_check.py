@@ -88,6 +88,7 @@ def test_gpus_that_are_offered_by_claim_are_read_from_a_file(
 
 
 FILES = [
+    pytest.param("--pods", None, "is empty", id="a file without anything"),
     pytest.param("--pods", {"kind": "Node"}, "holds no Pod, but Node", id="nodes in place of Pods"),
     pytest.param("--resource-slices", {"kind": "Pod"}, "holds no ResourceSlice, but Pod", id="Pods in place of slices"),
     pytest.param(
@@ -103,11 +104,14 @@ FILES = [
 def test_a_file_of_other_things_is_refused(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], option: str, found: dict[str, Any], words: str
 ) -> None:
-    assert checked(tmp_path, GPT2, LARGE, pods=[option, stored(tmp_path / "p", found)]) == 2
+    file = tmp_path / "p"
+    file.touch() if found is None else stored(file, found)
+    assert checked(tmp_path, GPT2, LARGE, pods=[option, str(file)]) == 2
     assert words in capsys.readouterr().err
 
 
 WORST = [
+    pytest.param(["gpt2", "bert-base-uncased"], ["L4", "--input-tokens", "1024"], 2, id="too long for one of them: 2"),
     pytest.param(["gpt2"], ["L4"], 0, id="all fit: 0"),
     pytest.param(["gpt2", "x/unheard-of"], ["L4"], 3, id="one is not known: 3"),
     pytest.param(["gpt2", "x/unheard-of", "meta-llama/Llama-3.1-70B"], ["L4"], 1, id="one fits none: 1"),

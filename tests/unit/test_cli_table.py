@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 from rich.console import Console
+from tests.unit.test_cli_check import stored
+from tests.unit.test_fleet_nodes import node
 
 from wattmark.cli.command import main
 from wattmark.cli.table import FREE, LOOKS, REST, Bar
@@ -35,15 +37,6 @@ def test_one_answer_shows_the_parts_and_each_gpu(capsys: pytest.CaptureFixture[s
     (short,) = re.findall(r"^DoesNotFit Tesla-T4.*needs [0-9.]+ to [0-9.]+ GiB", shown, re.MULTILINE)
     assert short
     assert not ESCAPE.search(shown)
-
-
-def test_several_answers_are_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = told(capsys, "check", "--model", "gpt2", "x/unheard-of", "--precision", "bf16", "fp16", "--gpu", "T4", "L4")
-    rows = [line.split() for line in shown.splitlines()]
-    assert ["gpt2", "bf16"] in [row[:2] for row in rows] and ["gpt2", "fp16"] in [row[:2] for row in rows]
-    (bf16,) = [row for row in rows if row[:2] == ["gpt2", "bf16"]]
-    assert bf16[-2:] == ["DoesNotFit", "Fits"]
-    assert shown.count("x/unheard-of: ") == 1
 
 
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 160])
@@ -97,6 +90,34 @@ def test_bars(bar: Bar, cells: str) -> None:
 
 def test_bars_without_unicode() -> None:
     assert drawn(Bar(((50, WEIGHTS), (60, ACTIVATIONS)), 100, FREE), 4, "ascii") == "##+>"
+
+
+def test_lines_end_with_what_they_say(capsys: pytest.CaptureFixture[str]) -> None:
+    lines = told(capsys, *LLAMA, "--gpu", "L4").splitlines()
+    assert [line for line in lines if line != line.rstrip()] == []
+
+
+def test_narrow_terminals_see_verdicts_in_place_of_bars(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    shown = told(capsys, *LLAMA, "--gpu", "H100-SXM")
+    assert re.search(r"^ NVIDIA-H100-80GB-HBM3-80GiB-x1 +Fits +assumed$", shown, re.MULTILINE)
+    assert "of one GPU  " not in shown
+
+
+def test_what_is_true_of_several_node_types_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, *LLAMA, "--gpu", "MI250", "MI300X")
+    assert shown.count("the need is known on") == 1
+    assert "Unknown AMD-Instinct-MI250-64GiB-x1, AMD-Instinct-MI300X-192GiB-x1: offers" in shown
+
+
+def test_nodes_that_take_no_pods_are_counted_apart(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    stored(
+        tmp_path / "n", node(name="a"), node(name="b", unschedulable=True), node(name="c", conditions=[]), kind="Node"
+    )
+    shown = told(capsys, *LLAMA, "--nodes", str(tmp_path / "n"))
+    assert "1, 1 cordoned, 1 not ready" in " ".join(shown.split())
 
 
 def test_a_file_s_words_cannot_write_to_the_terminal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

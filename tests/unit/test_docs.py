@@ -1,6 +1,7 @@
 """The pages name what the code can say, and their links lead somewhere."""
 
 import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,8 @@ from wattmark.api.answers import Verdict
 from wattmark.api.conditions import Reason
 from wattmark.api.figures import UnavailableReason
 from wattmark.api.report import EXIT_CODES
+from wattmark.cli import main
+from wattmark.cli.command import EXIT_CODES as EXIT_CODES_OF_COMMANDS
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "helm").rglob("*.md")])
@@ -43,6 +46,34 @@ def test_every_way_to_be_unavailable_and_every_verdict_is_explained() -> None:
     page = _page("reading-the-figures.md")
     named = set(re.findall(r"^\| `(\w+)` \|", page, re.MULTILINE))
     assert {member.value for kind in (UnavailableReason, Verdict) for member in kind} <= named
+
+
+def test_every_check_is_explained_with_its_reason() -> None:
+    checks = (ROOT / "operator" / "wattmark" / "fit" / "checks.py").read_text(encoding="utf-8")
+    verdicts = (ROOT / "operator" / "wattmark" / "fit" / "verdicts.py").read_text(encoding="utf-8")
+    reasons = set(re.findall(r'Objection\(\s*"(\w+)"', checks)) | set(
+        re.findall(r'^[A-Z_]+ = "(\w+)"', checks + verdicts, re.M)
+    )
+    assert len(reasons) > 12
+    assert [reason for reason in reasons if f"`{reason}`" not in _page("asking.md")] == []
+
+
+def test_every_exit_code_of_check_is_named() -> None:
+    told = dict(re.findall(r"^\| ([0-9]) \| (.+) \|$", _page("asking.md"), re.MULTILINE))
+    listed = re.findall(r"^  ([0-9]) ", EXIT_CODES_OF_COMMANDS, re.MULTILINE)
+    assert sorted(told) == listed
+
+
+COMMANDS = re.findall(r"^(?:\$ )?wattmark (check .*?)(?: \|.*)?$", _page("asking.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", [command for command in COMMANDS if "nodes.json" not in command])
+def test_a_command_shown_is_one_that_answers(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())

@@ -5,9 +5,9 @@ import sys
 import time
 
 from wattmark import preflight
-from wattmark.api.conditions import ConditionStatus, ConditionType
+from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
-from wattmark.cli import current, table
+from wattmark.cli import current, matrix, table
 from wattmark.cli.manifest import of_kind, one, printed, shown
 from wattmark.cli.question import Question, assumed, questions
 from wattmark.decide import check as answering
@@ -18,7 +18,14 @@ from wattmark.fleet.slices import read_slice
 from wattmark.identity import MODEL_CHECK
 
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
-_WORST_FIRST = (1, 3, 0)
+_WORST_FIRST = (2, 1, 3, 0)
+# What no GPU would change: the question itself is to be corrected.
+_IMPOSSIBLE = (
+    Reason.IMPOSSIBLE_ATTENTION,
+    Reason.IMPOSSIBLE_INPUT,
+    Reason.IMPOSSIBLE_PRECISION,
+    Reason.IMPOSSIBLE_TRAINING,
+)
 SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
 
 
@@ -29,13 +36,21 @@ def check(chosen: argparse.Namespace) -> int:
     now = time.time()
     answers = [(question, _answered(question, fleet, now)) for question in asked]
     if chosen.output == "table":
-        table.show(answers, sys.stdout)
+        if len(answers) == 1:
+            table.show(*answers[0], sys.stdout)
+        else:
+            matrix.show(answers, sys.stdout)
     else:
         specs = [question.spec if chosen.file is None else None for question in asked]
         found = [shown(MODEL_CHECK, q.name, status, spec) for (q, status), spec in zip(answers, specs, strict=True)]
         print(printed(found, chosen.output))
-    codes = {_EXIT[said(status.conditions)[ConditionType.FITS].status] for _, status in answers}
+    codes = {_code(status) for _, status in answers}
     return next(code for code in _WORST_FIRST if code in codes)
+
+
+def _code(status: ModelCheckStatus) -> int:
+    fits = said(status.conditions)[ConditionType.FITS]
+    return 2 if fits.reason in _IMPOSSIBLE else _EXIT[fits.status]
 
 
 def _fleet(chosen: argparse.Namespace) -> preflight.Fleet:

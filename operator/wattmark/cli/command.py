@@ -3,6 +3,7 @@
 import argparse
 import os
 import sys
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from wattmark.fleet.gpus import short_names
 
 EXIT_CODES = """exit codes:
   0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace: done
-  1  run: the run failed, see the Failed condition.  check: a question fits none
-  2  a manifest or an argument cannot be used, or a package is missing; the message names it
-  3  check: of a question it is not known, and none fits nowhere; the message says what is missing
+  1  run: the run failed, see the Failed condition.  check: a question fits no node type
+  2  a manifest or an argument cannot be used, asks of a model what it cannot do, or a package is missing; the message
+     names it
+  3  check: whether a question fits is not known, for the reason that is said; the others fit
   4  check: the cluster's nodes cannot be read
   130, 143  ended by Ctrl-C or SIGTERM; a runner that was started has ended as well
 """
@@ -26,7 +28,8 @@ EXAMPLES = f"""examples:
   wattmark check -f check.yaml --nodes nodes.yaml --pods pods.yaml -o json
   kubectl wattmark check --model meta-llama/Llama-3.1-8B
 
-GPUs by name: {" ".join(short_names())}
+GPUs by name:
+{textwrap.fill(" ".join(short_names()), 78, initial_indent="  ", subsequent_indent="  ", break_on_hyphens=False)}
 
 {EXIT_CODES}"""
 

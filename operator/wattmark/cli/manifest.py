@@ -2,6 +2,7 @@
 
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -11,6 +12,8 @@ from pydantic import ValidationError
 from wattmark.api.schema import API_VERSION, OWN_NAME, OWN_NAME_LENGTH, OWN_NAME_MESSAGE, Model
 from wattmark.observe import clean
 
+# With libyaml where it is there: thousands of nodes take minutes without it.
+_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 S = TypeVar("S", bound=Model)
 
 
@@ -18,7 +21,7 @@ class InvalidManifest(Exception):  # noqa: N818 - the user's, not ours
     """A file or an argument cannot be used; the message names it, the field and the cause."""
 
 
-class _Loader(yaml.SafeLoader):
+class _Loader(_SafeLoader):
     """Takes a field once, as kubectl does: of two, the second would count and the first be passed over."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
@@ -43,11 +46,30 @@ def readable(path: Path) -> str:
 
 def documents(path: Path) -> list[dict[str, Any]]:
     """The objects of a YAML or JSON file; the items of a List each for itself."""
+    text = readable(path)
     try:
-        loaded = [d for d in yaml.load_all(readable(path), _Loader) if d is not None]
-    except (yaml.YAMLError, RecursionError) as error:
-        raise InvalidManifest(f"{path} is not YAML: {' '.join(str(error).split())}") from error
+        loaded = [d for d in _loaded(text) if d is not None]
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise InvalidManifest(f"{path} is not YAML: {clean(' '.join(str(error).split()), 512)}") from error
+    if not loaded:
+        raise InvalidManifest(f"{path} is empty")
     return objects(loaded, str(path))
+
+
+def _loaded(text: str) -> list[Any]:
+    """What the text holds. JSON is read as such, for that is quicker; what is none may be YAML all the same."""
+    if text.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):
+            return [json.loads(text, object_pairs_hook=_each_once)]
+    return list(yaml.load_all(text, _Loader))
+
+
+def _each_once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object of JSON. Raises ValueError if a key is in it twice."""
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key is there twice")
+    return found
 
 
 def objects(loaded: list[Any], where: str) -> list[dict[str, Any]]:
@@ -69,7 +91,7 @@ def of_kind(path: Path, kind: str, version: str = "v1") -> list[dict[str, Any]]:
     there = documents(path)
     found = [body for body in there if body.get("kind") == kind]
     if there and not found:
-        kinds = ", ".join(sorted({clean(body.get("kind"), 64) for body in there})[:4])
+        kinds = ", ".join(sorted({clean(body.get("kind", "objects without a kind"), 64) for body in there})[:4])
         raise InvalidManifest(f"{path} holds no {kind}, but {kinds}")
     other = next((body.get("apiVersion") for body in found if body.get("apiVersion", version) != version), None)
     if other is not None:

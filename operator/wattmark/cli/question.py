@@ -32,7 +32,7 @@ def questions(chosen: argparse.Namespace) -> list[Question]:
         for precision in chosen.precision or (None,):
             raw = _spec(chosen, model, precision, config)
             name = "-".join(part for part in (model.rpartition("/")[2], precision) if part)
-            found.append(Question(_object_name(name), checked(ModelCheckSpec, raw, "the question")))
+            found.append(Question(_object_name(name), checked(ModelCheckSpec, raw, "the question is not valid")))
     return found
 
 

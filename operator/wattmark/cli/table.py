@@ -1,16 +1,16 @@
-"""Answers for people: components as bars against what each GPU offers, or a matrix of several questions.
+"""An answer for people: components as bars against what each GPU offers.
 
 Width, colour and NO_COLOR are left to rich. Every part has a glyph of its own, so that nothing rests on colour alone.
 """
 
 import io
-import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TextIO
 
 from rich import box
-from rich.console import Console, ConsoleOptions, RenderResult
+from rich.console import Console, ConsoleOptions, RenderableType, RenderResult
 from rich.measure import Measurement
 from rich.padding import Padding
 from rich.table import Table
@@ -26,6 +26,7 @@ from wattmark.observe import clean
 
 GIB = 1 << 30
 WIDE = 100  # columns from which on there is room for all
+NARROW = 70  # columns below which there is none for bars
 WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
 VERDICT_STYLES = {
     Verdict.FITS: "bold green",
@@ -104,15 +105,22 @@ class Bar:
         return Measurement(min(16, options.max_width), min(WIDEST_BAR, options.max_width))
 
 
-def show(answers: Sequence[tuple[Question, ModelCheckStatus]], file: TextIO) -> None:
-    """Print one answer in full, several as a matrix."""
+@contextmanager
+def printing(file: TextIO) -> Iterator[Console]:
+    """A console of which the lines reach the file without the blanks that fill a table's last column."""
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors="replace")  # a terminal without Unicode shows the rest
     console = Console(file=file, highlight=False, markup=False, emoji=False)
-    if len(answers) == 1:
-        _one(console, *answers[0])
-    else:
-        _matrix(console, answers)
+    with console.capture() as captured:
+        yield console
+    for line in captured.get().splitlines():
+        file.write(f"{line.rstrip()}\n")
+
+
+def show(question: Question, status: ModelCheckStatus, file: TextIO) -> None:
+    """Print one answer in full."""
+    with printing(file) as console:
+        _one(console, question, status)
 
 
 def _one(console: Console, question: Question, status: ModelCheckStatus) -> None:
@@ -122,12 +130,11 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
         console.print(_needed(status.need))
         console.print(Padding(_components(status.need.components, console.options.ascii_only), (1, 0, 0, 2)))
     if status.node_types:
-        console.print(_node_types(status, wide=console.width >= WIDE))
-        told = [answer for answer in status.node_types if answer.verdict is not Verdict.FITS]
-        for answer in told:
-            console.print(_verdict(answer.verdict), Text(f"{_name(answer)}: {clean(answer.message)}"))
+        console.print(_node_types(status, console.width))
+        for (verdict, message), names in _explained(status.node_types).items():
+            console.print(verdict_text(verdict), Text(f"{', '.join(names)}: {clean(message)}"))
     else:
-        console.print(Text(f"\n{fits.status.value}: {clean(fits.message)}"))
+        console.print(Text(f"\n{fits.reason.value}: {clean(fits.message)}"))
     if status.fallbacks:
         console.print(Text("\nWith one of these it fits (patches: -o yaml):", style="bold"))
     for fallback in status.fallbacks:
@@ -180,19 +187,32 @@ def _components(components: Sequence[Component], ascii_only: bool) -> Table:
     return table
 
 
-def _node_types(status: ModelCheckStatus, wide: bool) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=True, pad_edge=False)
-    table.add_column("node type", overflow="fold")
+def _explained(answers: Iterable[NodeTypeAnswer]) -> dict[tuple[Verdict, str], list[str]]:
+    """Of what does not simply fit: the message, and which node types it is true of."""
+    found: dict[tuple[Verdict, str], list[str]] = {}
+    for answer in answers:
+        if answer.verdict is not Verdict.FITS:
+            found.setdefault((answer.verdict, answer.message), []).append(type_name(answer))
+    return found
+
+
+def _node_types(status: ModelCheckStatus, width: int) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, expand=width >= NARROW, pad_edge=False)
+    table.add_column("node type", overflow="fold", min_width=12)
     table.add_column("verdict", no_wrap=True)
-    table.add_column("of one GPU", ratio=1, min_width=16)
-    table.add_column("need / offer", justify="right", no_wrap=True)
-    if wide:
+    if width >= NARROW:
+        table.add_column("of one GPU", ratio=1, min_width=16)
+        table.add_column("need / offer", justify="right", no_wrap=True)
+    if width >= WIDE:
         table.add_column("OOM risk", justify="right", no_wrap=True)
     table.add_column("nodes", justify="right")
     for answer in status.node_types:
-        row = (_name(answer), _verdict(answer.verdict), _bar(status.need, answer), _sizes(answer))
-        risk = (_probability(answer.out_of_memory_probability),) if wide else ()
-        table.add_row(*row, *risk, _there(answer))
+        row: list[RenderableType] = [type_name(answer), verdict_text(answer.verdict)]
+        if width >= NARROW:
+            row += [_bar(status.need, answer), _sizes(answer)]
+        if width >= WIDE:
+            row.append(_probability(answer.out_of_memory_probability))
+        table.add_row(*row, _there(answer))
     return table
 
 
@@ -209,51 +229,13 @@ def _bar(need: Need | None, answer: NodeTypeAnswer) -> Bar | str:
     return Bar((*drawn, (max(0, answer.need_bytes.likely - known), REST)), answer.offered_bytes, FREE)
 
 
-def _matrix(console: Console, answers: Sequence[tuple[Question, ModelCheckStatus]]) -> None:
-    kinds = _kinds(status for _, status in answers)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("model", no_wrap=True)
-    table.add_column("precision")
-    table.add_column("need", justify="right", no_wrap=True)
-    for kind in kinds:
-        table.add_column(re.sub(r"^(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)", r"\1\n\2 x\3", kind), overflow="fold")
-    unanswered: dict[str, str] = {}
-    for question, status in answers:
-        need = status.need.device_bytes if status.need is not None else None
-        precision = status.resolved.precision.value if status.resolved is not None else "-"
-        by_name = {_name(answer): answer for answer in status.node_types}
-        cells = [_cell(by_name.get(kind)) for kind in kinds]
-        table.add_row(question.spec.model.id, precision, "-" if need is None else gibibytes(need.likely), *cells)
-        if not status.node_types:
-            unanswered[question.spec.model.id] = said(status.conditions)[ConditionType.FITS].message
-    console.print(table)
-    for model, why in unanswered.items():
-        console.print(Text(f"{model}: {clean(why)}"))
-
-
-def _kinds(statuses: Iterable[ModelCheckStatus]) -> list[str]:
-    """Node types of all answers, the smallest GPU first."""
-    offered = {_name(answer): answer.offered_bytes or 0 for status in statuses for answer in status.node_types}
-    return sorted(offered, key=lambda name: (offered[name], name))
-
-
-def _cell(answer: NodeTypeAnswer | None) -> Text:
-    if answer is None:
-        return Text("-")
-    words = _verdict(answer.verdict)
-    if answer.headroom_bytes is None:
-        return words + Text(f"\n{answer.reason}")
-    if answer.verdict is Verdict.DOES_NOT_FIT and answer.headroom_bytes >= 0:
-        return words + Text(f"\n{answer.reason}")
-    sign = "+" if answer.headroom_bytes >= 0 else "-"
-    return words + Text(f"\n{sign}{gibibytes(abs(answer.headroom_bytes))}")
-
-
-def _verdict(verdict: Verdict) -> Text:
+def verdict_text(verdict: Verdict) -> Text:
+    """The verdict in its colour."""
     return Text(verdict.value, style=VERDICT_STYLES[verdict])
 
 
-def _name(answer: NodeTypeAnswer) -> str:
+def type_name(answer: NodeTypeAnswer) -> str:
+    """The node type, safe to show."""
     return clean(answer.node_type)
 
 
@@ -266,8 +248,9 @@ def _probability(value: float | None) -> str:
 def _there(answer: NodeTypeAnswer) -> str:
     if answer.assumed:
         return "assumed"
-    free = "" if answer.free_gpus is None else f", {answer.free_gpus} free"
-    return f"{answer.nodes}{free}"
+    free = [] if answer.free_gpus is None else [f"{answer.free_gpus} free"]
+    gone = ((answer.cordoned_nodes, "cordoned"), (answer.not_ready_nodes, "not ready"))
+    return ", ".join((str(answer.nodes), *free, *(f"{number} {why}" for number, why in gone if number)))
 
 
 def _count(number: int) -> str:

@@ -1,0 +1,104 @@
+"""Several answers for people: each question a row, each kind of node a column; as many tables as the width asks for."""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TextIO
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from wattmark.api.answers import NodeTypeAnswer, Verdict
+from wattmark.api.conditions import ConditionType
+from wattmark.api.modelcheck import ModelCheckStatus
+from wattmark.cli.question import Question
+from wattmark.cli.table import printing, type_name, verdict_text
+from wattmark.decide.saying import said
+from wattmark.decide.summary import gibibytes
+from wattmark.observe import clean
+
+Answer = tuple[Question, ModelCheckStatus]
+BETWEEN = 3  # blanks from one column to the next
+_HEADER = re.compile(r"^(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    """A kind of node: its header, and a cell for each answer."""
+
+    header: str
+    cells: tuple[Text, ...]
+
+    @property
+    def width(self) -> int:
+        lines = [*self.header.splitlines(), *(line for cell in self.cells for line in cell.plain.splitlines())]
+        return max(map(len, lines))
+
+
+def show(answers: Sequence[Answer], file: TextIO) -> None:
+    """Print the matrix, and what questions that have no answer are told."""
+    models = [question.spec.model.id for question, _ in answers]
+    precisions = [_precision(*answer) for answer in answers]
+    needs = [_need(status) for _, status in answers]
+    columns = [_Column(_HEADER.sub(r"\1\n\2 x\3", kind), _cells(kind, answers)) for kind in _kinds(answers)]
+    with printing(file) as console:
+        # A long id is folded where it would take the place of the answers.
+        widest = max(16, console.width // 3)
+        taken = min(widest, max(map(len, models))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
+        for part in _parts(columns, console.width - taken):
+            table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+            table.add_column("model", overflow="fold", max_width=widest)
+            table.add_column("precision", no_wrap=True)
+            table.add_column("need", justify="right", no_wrap=True)
+            for column in part:
+                table.add_column(column.header, overflow="fold", min_width=min(column.width, console.width // 3))
+            for index, row in enumerate(zip(models, precisions, needs, strict=True)):
+                table.add_row(*row, *(column.cells[index] for column in part))
+            console.print(table)
+        unanswered = {q.spec.model.id: said(s.conditions)[ConditionType.FITS] for q, s in answers if not s.node_types}
+        for model, why in unanswered.items():
+            console.print(Text(f"{model}: {clean(why.message)}"))
+
+
+def _parts(columns: Sequence[_Column], room: int) -> Iterator[Sequence[_Column]]:
+    """The columns in groups that have room beside one another, each of at least one."""
+    part: list[_Column] = []
+    left = room
+    for column in columns:
+        if part and column.width + BETWEEN > left:
+            yield part
+            part, left = [], room
+        part.append(column)
+        left -= column.width + BETWEEN
+    yield part
+
+
+def _kinds(answers: Iterable[Answer]) -> list[str]:
+    """Node types of all answers, the smallest GPU first."""
+    offered = {type_name(kind): kind.offered_bytes or 0 for _, status in answers for kind in status.node_types}
+    return sorted(offered, key=lambda name: (offered[name], name))
+
+
+def _cells(kind: str, answers: Iterable[Answer]) -> tuple[Text, ...]:
+    return tuple(_cell({type_name(a): a for a in status.node_types}.get(kind)) for _, status in answers)
+
+
+def _cell(answer: NodeTypeAnswer | None) -> Text:
+    if answer is None:
+        return Text("-")
+    words = verdict_text(answer.verdict)
+    short = answer.headroom_bytes
+    if short is None or (answer.verdict in (Verdict.DOES_NOT_FIT, Verdict.UNKNOWN) and short >= 0):
+        return words + Text(f"\n{answer.reason}")
+    return words + Text(f"\n{'+' if short >= 0 else '-'}{gibibytes(abs(short))}")
+
+
+def _precision(question: Question, status: ModelCheckStatus) -> str:
+    found = question.spec.runtime.precision if status.resolved is None else status.resolved.precision
+    return "-" if found is None else found.value
+
+
+def _need(status: ModelCheckStatus) -> str:
+    need = status.need.device_bytes if status.need is not None else None
+    return "-" if need is None else gibibytes(need.likely)

@@ -1,0 +1,32 @@
+"""The matrix of several questions: a row each, at any width no word broken that has room."""
+
+import pytest
+from tests.unit.test_cli_table import plain, told
+
+ASKED = ["check", "--model", "gpt2", "x/unheard-of", "--precision", "bf16", "fp16", "--gpu", "T4", "L4", "A100-80GB:8"]
+__all__ = ["plain"]  # no colour and 120 columns, here too
+
+
+def test_several_answers_are_a_matrix(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, *ASKED)
+    rows = [line.split() for line in shown.splitlines()]
+    assert ["gpt2", "bf16"] in [row[:2] for row in rows] and ["gpt2", "fp16"] in [row[:2] for row in rows]
+    (bf16,) = [row for row in rows if row[:2] == ["gpt2", "bf16"]]
+    assert bf16[-3:] == ["DoesNotFit", "Fits", "Fits"]
+    assert shown.count("x/unheard-of: ") == 1
+    assert [row[:3] for row in rows if row[:1] == ["x/unheard-of"]] == [
+        ["x/unheard-of", "bf16", "-"], ["x/unheard-of", "fp16", "-"],
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("columns", "tables"), [(120, 1), (72, 2), (60, 3)])
+def test_columns_without_room_are_in_a_table_of_their_own(
+    columns: int, tables: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = told(capsys, *ASKED).splitlines()
+    assert max(map(len, lines)) <= columns
+    assert sum(" model " in line for line in lines) == tables
+    words = " ".join(lines).split()
+    assert {"DoesNotFit", "Fits", "Tesla-T4", "A100-SXM4-80GB", "Precision"} <= set(words)
+    assert words.count("DoesNotFit") == 1
