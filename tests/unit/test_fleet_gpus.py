@@ -54,6 +54,13 @@ def test_what_people_ask_for_has_a_short_name(short: str) -> None:
         ("p5.48xlarge", "NVIDIA-H100-80GB-HBM3"),
         ("p4d.24xlarge", "NVIDIA-A100-SXM4-40GB"),
         ("Standard_NC4as_T4_v3", "Tesla-T4"),
+        ("p4de.24xlarge", "NVIDIA-A100-SXM4-80GB"),
+        ("p5en.48xlarge", "NVIDIA-H200"),
+        ("p6-b200.48xlarge", "NVIDIA-B200"),
+        ("g6e.xlarge", "NVIDIA-L40S"),
+        ("g6f.large", None),  # a part of a GPU
+        ("Standard_NC40ads_H100_v5", "NVIDIA-H100-NVL"),
+        ("Standard_ND96isr_MI300X_v5", "AMD-Instinct-MI300X"),
         ("Standard_NV36ads_A10_v5", None),  # a part of a GPU
         ("m5.large", None),
         ("", None),

@@ -209,7 +209,15 @@ def test_odd_nodes_never_raise_and_every_type_has_a_name_of_its_own(bodies: list
     assert all(len(name) <= 128 for name in names)
     for kind in kinds:
         assert kind.offer is not None and kind.offer.memory_from
-        assert kind.offer.memory_bytes is None or kind.offer.memory_bytes > 0
+        if kind.offer.memory_bytes is not None:
+            assert kind.offer.memory_bytes > 0
+            assert any(_told_by(member.node, kind.offer.memory_from) for member in kind.members)
+
+
+def _told_by(node: SeenNode, origin: str) -> bool:
+    """Whether the node has what its memory is said to be read from: nothing is a silent guess."""
+    label = origin.removeprefix("label ").partition(",")[0]
+    return label in node.labels if origin.startswith("label ") else origin.startswith("the table of products")
 
 
 @given(body=st.fixed_dictionaries({}, optional={"metadata": JSON, "spec": JSON, "status": JSON}))

@@ -25,7 +25,8 @@ WHOLE: list[tuple[str, int, str, int, str]] = [
     ("gke", 2, "NVIDIA-L4", 23034, f"{TABLE}, by the cloud's label"),
     ("eks", 4, "NVIDIA-A10G", 23028, f"{TABLE}, by the cloud's label"),
     ("aks", 2, "NVIDIA-A100-80GB-PCIe", 81920, f"{TABLE}, by the cloud's label"),
-    ("karpenter", 1, "", 45776, "label karpenter.k8s.aws/instance-gpu-memory"),
+    ("aks-amd", 8, "AMD-Instinct-MI300X", 196592, f"{TABLE}, by the cloud's label"),
+    ("karpenter", 1, "NVIDIA-L40S", 45776, "label karpenter.k8s.aws/instance-gpu-memory"),
     ("amd", 8, "AMD_Instinct_MI300X_OAM", 192 * 1024, "label amd.com/gpu.vram"),
     ("amd-old", 8, "AMD", 64 * 1024, "label beta.amd.com/gpu.vram.64G"),
     ("memory-0-known", 4, "NVIDIA-L4", 23034, TABLE),
@@ -51,6 +52,8 @@ UNKNOWN = [
     ("memory-0", "label nvidia.com/gpu.memory is no whole number of MiB, and the table of products does not list"),
     ("contradicting", "label nvidia.com/gpu.memory says 23034 MiB, the table of products, by the cloud's label 81559"),
     ("no-labels", "no label nvidia.com/gpu.memory, and the table of products does not list the GPU"),
+    ("count-alone", "no label nvidia.com/gpu.memory, and the table of products does not list the GPU"),
+    ("garbage", "label nvidia.com/gpu.memory is no whole number of MiB, and the table of products does not list"),
     ("amd-two-sizes", "sources contradict each other"),
 ]
 
@@ -59,6 +62,12 @@ UNKNOWN = [
 def test_memory_that_cannot_be_told_is_unknown_with_the_reason(name: str, words: str) -> None:
     (offer,) = seen(name)
     assert offer.memory_bytes is None and words in offer.memory_from and len(offer.memory_from) < 300
+
+
+def test_numbers_that_are_none_say_nothing() -> None:
+    (offer,) = seen("garbage")
+    assert (offer.resource, offer.count) == ("nvidia.com/gpu", 4)
+    assert (offer.capability, offer.driver, offer.cuda, offer.shared) == (None, "", None, False)
 
 
 SHARED = [

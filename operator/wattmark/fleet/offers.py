@@ -188,10 +188,11 @@ def _amd(labels: Mapping[str, str], resource: str, count: int, sliced: list[Clai
         for claim in _amd_memory(match[1] or text, f"label {name}")
     ]
     claims += sliced
-    known = gpu_product(labels.get("amd.com/gpu.device-id") or labels.get("beta.amd.com/gpu.device-id", ""))
+    by_id = gpu_product(labels.get("amd.com/gpu.device-id") or labels.get("beta.amd.com/gpu.device-id", ""))
+    known = by_id or product_of_instance(labels.get("node.kubernetes.io/instance-type", ""))
     partition = labels.get("amd.com/compute-memory-partition", "spx")
     if known is not None and partition.startswith("spx"):
-        claims.append(Claim(known.memory_mib * MIB, TABLE))
+        claims.append(Claim(known.memory_mib * MIB, TABLE if by_id else f"{TABLE}, by the cloud's label"))
     size, origin = agreed(
         claims,
         f"{_unread(labels, 'amd.com/gpu.vram')}, and the table of products does not list the GPU; "
