@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 from tests.unit.test_cli_check import stored
-from tests.unit.test_fleet_nodes import node
+from tests.unit.test_fleet_nodes import A100, node
 
 from wattmark.cli.command import main
 from wattmark.cli.table import FREE, LOOKS, REST, Bar
@@ -104,6 +104,21 @@ def test_narrow_terminals_see_verdicts_in_place_of_bars(
     shown = told(capsys, *LLAMA, "--gpu", "H100-SXM")
     assert re.search(r"^ NVIDIA-H100-80GB-HBM3-80GiB-x1 +Fits +assumed$", shown, re.MULTILINE)
     assert "of one GPU  " not in shown
+
+
+@pytest.mark.parametrize("columns", [50, 70, 80, 100, 110, 160])
+def test_no_column_is_cut_off_by_long_names(
+    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    long = node(
+        A100 | {"nvidia.com/gpu.product": "NVIDIA-A100-SXM4-80GB-MIG-3g.40gb", "wattmark.dev/simulated": "true"}
+    )
+    nodes, pods = stored(tmp_path / "n", long, kind="Node"), stored(tmp_path / "p")
+    shown = told(capsys, *LLAMA, "--nodes", nodes, "--pods", pods)
+    assert max(map(len, shown.splitlines())) <= columns
+    assert re.search(r"^ node type .* nodes$", shown, re.MULTILINE)
+    assert re.search(r"^ simulated.* 1, 8 free$", shown, re.MULTILINE)
 
 
 def test_what_is_true_of_several_node_types_is_said_once(capsys: pytest.CaptureFixture[str]) -> None:

@@ -27,6 +27,7 @@ from wattmark.observe import clean
 GIB = 1 << 30
 WIDE = 100  # columns from which on there is room for all
 NARROW = 70  # columns below which there is none for bars
+LEAST_BAR = 16  # cells
 WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
 VERDICT_STYLES = {
     Verdict.FITS: "bold green",
@@ -197,22 +198,26 @@ def _explained(answers: Iterable[NodeTypeAnswer]) -> dict[tuple[Verdict, str], l
 
 
 def _node_types(status: ModelCheckStatus, width: int) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, expand=width >= NARROW, pad_edge=False)
-    table.add_column("node type", overflow="fold", min_width=12)
+    answers = status.node_types
+    sizes, there = [_sizes(answer) for answer in answers], [_there(answer) for answer in answers]
+    bars, risks = width >= NARROW, width >= WIDE
+    # A name is folded so that it leaves room for the rest: rich would cut off the last columns.
+    rest = [LEAST_BAR, max(map(len, sizes))] * bars + [len("OOM risk")] * risks
+    rest += [max(len(answer.verdict.value) for answer in answers), max(map(len, [*there, "nodes"]))]
+    table = Table(box=box.SIMPLE_HEAD, expand=bars, pad_edge=False)
+    table.add_column("node type", overflow="fold", max_width=max(12, width - sum(rest) - 3 * len(rest) - 2))
     table.add_column("verdict", no_wrap=True)
-    if width >= NARROW:
-        table.add_column("of one GPU", ratio=1, min_width=16)
+    if bars:
+        table.add_column("of one GPU", ratio=1, min_width=LEAST_BAR)
         table.add_column("need / offer", justify="right", no_wrap=True)
-    if width >= WIDE:
+    if risks:
         table.add_column("OOM risk", justify="right", no_wrap=True)
     table.add_column("nodes", justify="right")
-    for answer in status.node_types:
+    for answer, size, nodes in zip(answers, sizes, there, strict=True):
         row: list[RenderableType] = [type_name(answer), verdict_text(answer.verdict)]
-        if width >= NARROW:
-            row += [_bar(status.need, answer), _sizes(answer)]
-        if width >= WIDE:
-            row.append(_probability(answer.out_of_memory_probability))
-        table.add_row(*row, _there(answer))
+        row += [_bar(status.need, answer), size] * bars
+        row += [_probability(answer.out_of_memory_probability)] * risks
+        table.add_row(*row, nodes)
     return table
 
 
