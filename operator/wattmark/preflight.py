@@ -20,7 +20,16 @@ from wattmark.fit.checks import WeightsSeen
 from wattmark.fit.demand import Spec, demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
-from wattmark.fleet.nodes import AssumedNodes, NodeType, SeenGpuPod, SeenNode, cpu_type, node_types, with_assumed
+from wattmark.fleet.nodes import (
+    AssumedNodes,
+    Member,
+    NodeType,
+    SeenGpuPod,
+    SeenNode,
+    cpu_type,
+    node_types,
+    with_assumed,
+)
 from wattmark.fleet.slices import SeenSlice
 from wattmark.models import Architecture, Unsupported
 from wattmark.models.resolve import Impossible
@@ -353,7 +362,12 @@ def _products(found: tuple[NodeTypeAnswer, ...], fleet: Fleet | None) -> tuple[s
         return None
     possible = {a.node_type for a in found if a.verdict is not Verdict.DOES_NOT_FIT}
     kinds = [kind for kind in fleet.gpu if kind.name in possible]
-    labels = {m.node.labels.get(PRODUCT_LABEL) for kind in kinds for m in kind.members}
+    labels = {m.node.labels.get(PRODUCT_LABEL) for kind in kinds for m in kind.members if not _without_label(kind, m)}
     labels |= {kind.offer.product for kind in kinds if kind.assumed and kind.offer is not None}
     products = sorted(label for label in labels if label)
     return tuple(products) if products and len(products) == len(labels) else None
+
+
+def _without_label(kind: NodeType, member: Member) -> bool:
+    """Whether the node's GPUs can only be claimed and no label names them: a run that lands there is a lucky one."""
+    return kind.offer is not None and kind.offer.claimed and PRODUCT_LABEL not in member.node.labels

@@ -1,16 +1,19 @@
 """What is known before a run, from the model's source to the verdict on the fleet."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from tests.unit.test_fleet_nodes import A100, EIGHT, node
+from tests.unit.test_fleet_slices import bare, body, seen
 
 from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
 from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.fit.checks import WeightsSeen
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.preflight import (
@@ -145,6 +148,36 @@ def test_the_verdict(nodes: Fleet | None, spec: dict[str, Any], fits: bool | Non
     found = before(nodes, **spec)
     assert (found.fits, found.reason) == (fits, reason), found.message
     assert found.refusal is None and found.message
+
+
+def test_nodes_without_labels_of_which_gpus_can_only_be_claimed_do_not_open_others_to_a_run() -> None:
+    spec = {"model": {"id": "meta-llama/Llama-3.1-8B"}, "runtime": {"precision": "fp16"}}
+    nodes = [read_node(one) for one in (LARGE, SMALL, bare())]
+    slices = [seen(body("nvidia"))]
+    found = before(fleet(nodes, (), (), slices), **spec)
+    assert "ClaimedGpu" in {answer.reason for answer in found.predictions}
+    assert found.products == ("NVIDIA-A100-SXM4-80GB",)
+
+
+LOST = [
+    pytest.param(WeightsSeen(True), LARGE, True, False, id="weights that are there"),
+    pytest.param(WeightsSeen(None, "the hub is silent"), LARGE, None, False, id="weights of a silent hub: not known"),
+    pytest.param(WeightsSeen(False, "the hub has none"), LARGE, False, False, id="weights that nobody has"),
+    pytest.param(WeightsSeen(None, "the hub is silent"), SMALL, False, True, id="too large, there or not"),
+    pytest.param(WeightsSeen(False, "the hub has none"), SMALL, False, False, id="too large, and not there: no remedy"),
+]
+
+
+@pytest.mark.parametrize(("seen_of", "body_of", "fits", "remedies"), LOST)
+def test_a_run_that_finds_no_weights_does_not_start_and_no_change_helps(
+    seen_of: WeightsSeen, body_of: dict[str, Any], fits: bool | None, remedies: bool
+) -> None:
+    raw = {"model": {"id": "meta-llama/Llama-3.1-8B", "weights": "Pretrained"}, "runtime": {"precision": "fp16"}}
+    spec = BenchmarkJobSpec.read(raw)
+    known = facts(spec.model, None)
+    assert isinstance(known, Facts)
+    found = for_benchmark(spec, replace(known, weights=seen_of), cluster(body_of))
+    assert (found.fits, bool(found.fallbacks)) == (fits, remedies)
 
 
 def test_a_run_is_held_to_the_products_that_it_fits_only_where_there_are_others() -> None:
