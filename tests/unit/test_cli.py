@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 JOB: dict[str, Any] = {
     "apiVersion": "wattmark.dev/v1alpha1",

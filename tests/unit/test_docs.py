@@ -10,8 +10,8 @@ from wattmark.api.answers import Verdict
 from wattmark.api.conditions import Reason
 from wattmark.api.figures import UnavailableReason
 from wattmark.api.report import EXIT_CODES
-from wattmark.cli import main
 from wattmark.cli.command import EXIT_CODES as EXIT_CODES_OF_COMMANDS
+from wattmark.cli.command import main
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "helm").rglob("*.md")])

@@ -32,6 +32,7 @@ TRIED_ELSEWHERE = {
     "api_runtime": "test_models_resolve",
     "api_sample": "test_models_resolve",
     "api_training": "test_models_resolve",
+    "cli_local_runner": "tests/torch/test_run_command",
     "cluster_client": "test_client",
     "cluster_reflector": "test_reflector",
     "decide_draft": "test_decide_benchmark",

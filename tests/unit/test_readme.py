@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

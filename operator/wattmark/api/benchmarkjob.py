@@ -39,8 +39,8 @@ class MeasureSpec(Model):
 
     profile: Profile = Field(
         Profile.STANDARD,
-        description="At least, Smoke: 3 warm-up iterations, a window of 10 s and 5 iterations. Standard: 10, 60 s, 30. "
-        "Publication: 30, 600 s, 100.",
+        description="Smoke: 3 warm-up iterations, a window of 10 s and 5 iterations. Standard: 10, 60 s, 30. "
+        "Publication: 30, 600 s, 100. Each is the least of its kind.",
     )
     warmup_iterations: Annotated[int, Field(ge=1, le=10000)] | None = Field(
         None,

@@ -12,8 +12,11 @@ from pydantic import ValidationError
 from wattmark.api.schema import API_VERSION, OWN_NAME, OWN_NAME_LENGTH, OWN_NAME_MESSAGE, Model
 from wattmark.observe import clean
 
-# With libyaml where it is there: thousands of nodes take minutes without it.
-_SafeLoader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+try:
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:  # PyYAML without libyaml, with which thousands of nodes take minutes
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 S = TypeVar("S", bound=Model)
 
 
@@ -21,7 +24,7 @@ class InvalidManifest(Exception):  # noqa: N818 - the user's, not ours
     """A file or an argument cannot be used; the message names it, the field and the cause."""
 
 
-class _Loader(_SafeLoader):
+class _Loader(SafeLoader):
     """Takes a field once, as kubectl does: of two, the second would count and the first be passed over."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
