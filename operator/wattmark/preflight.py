@@ -275,7 +275,8 @@ def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None)
         return Answer(found, None, None, None, (), (), found.reason, found.message)
     count = None
     if isinstance(facts.architecture, Architecture):
-        head = models.head_for(facts.architecture, spec.workload.type)
+        analysis = spec.workload.analysis
+        head = models.head_for(facts.architecture, spec.workload.type, analysis.kind if analysis else None)
         pretrained = spec.model.weights is Weights.PRETRAINED
         count = models.parameters(facts.architecture, head, pretrained=pretrained).total
     return Answer(

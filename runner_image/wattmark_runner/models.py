@@ -170,7 +170,7 @@ def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[A
 
     transformers.logging.disable_progress_bar()
     config = transformers.CONFIG_MAPPING[known.model_type].from_dict(source.config)
-    auto_class = getattr(transformers, head_for(known, resolved.workload_type).value)
+    auto_class = getattr(transformers, head_for(known, resolved.workload_type, resolved.analysis).value)
     auto_class._model_mapping[type(config)]  # the lookup imports the module
     return auto_class, config
 

@@ -39,7 +39,7 @@ def trace(order: RunOrder, gpu: Gpu, token: str | None = None) -> Need:
         fullest,
         order.weights,
         gpu,
-        training=loaded.resolved.workload_type is WorkloadType.TRAINING,
+        training=loaded.resolved.differentiates,
         convolutional=loaded.architecture.family is Family.CONVOLUTIONAL,
     )
 

@@ -53,6 +53,17 @@ _TEMPORARIES: dict[Any, Callable[[tuple[Any, ...]], int]] = {
     _ATEN.embedding_dense_backward: _embedding_temporaries,
 }
 
+# What an analysis asks the model to give back beside its result
+_KEPT = {
+    "hidden_states": ComponentName.HIDDEN_STATES,
+    "encoder_hidden_states": ComponentName.HIDDEN_STATES,
+    "decoder_hidden_states": ComponentName.HIDDEN_STATES,
+    "attentions": ComponentName.ATTENTION_WEIGHTS,
+    "encoder_attentions": ComponentName.ATTENTION_WEIGHTS,
+    "decoder_attentions": ComponentName.ATTENTION_WEIGHTS,
+    "cross_attentions": ComponentName.ATTENTION_WEIGHTS,
+}
+
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Records while it is entered. `phase` is that of what is not a backward pass or an optimizer step.
@@ -144,6 +155,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             self.phase = Phase.DECODE
 
     def _answered(self, model: Any, given: Any, output: Any) -> None:
+        for name, component in _KEPT.items():
+            self.name(getattr(output, name, None), component)
         cache = getattr(output, "past_key_values", None)
         if cache is None:
             return

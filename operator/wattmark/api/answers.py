@@ -44,6 +44,8 @@ class ComponentName(StrEnum):
     KV_CACHE = "KVCache"
     ACTIVATIONS = "Activations"
     LOGITS = "Logits"
+    HIDDEN_STATES = "HiddenStates"
+    ATTENTION_WEIGHTS = "AttentionWeights"
     GRADIENTS = "Gradients"
     OPTIMIZER = "Optimizer"
     WORKSPACE = "Workspace"

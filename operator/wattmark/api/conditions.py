@@ -50,6 +50,7 @@ class Reason(StrEnum):
     IMPOSSIBLE_PRECISION = "ImpossiblePrecision"
     IMPOSSIBLE_INPUT = "ImpossibleInput"
     IMPOSSIBLE_TRAINING = "ImpossibleTraining"
+    IMPOSSIBLE_ANALYSIS = "ImpossibleAnalysis"
     NAME_CONFLICT = "NameConflict"
     # whether it fits
     FITS_ALL = "FitsAll"

@@ -4,6 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
+from wattmark.api.analysis import AnalysisKind
 from wattmark.api.model import Weights
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.schema import Model, ShortText
@@ -54,8 +55,16 @@ class Resolved(Model):
         None, description="Which activations are computed again in the backward pass; in training."
     )
     lora: LoraSpec | None = Field(None, description="The adapters that are trained; absent where all parameters are.")
+    analysis: AnalysisKind | None = Field(None, description="What is read out of the model; in an analysis.")
+    layer: Annotated[int, Field(ge=1)] | None = Field(None, description="The layer that is probed; in ConceptAnalysis.")
     precision: Precision = Field(description="The numeric format.")
     attention: Attention = Field(description="The attention implementation asked for.")
+
+    @property
+    def differentiates(self) -> bool:
+        """Whether an iteration has a backward pass."""
+        read_backwards = self.analysis in (AnalysisKind.GRADIENT_ANALYSIS, AnalysisKind.CONCEPT_ANALYSIS)
+        return self.workload_type is WorkloadType.TRAINING or read_backwards
 
 
 class HubModel(Model):

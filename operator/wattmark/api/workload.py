@@ -5,6 +5,7 @@ from typing import Self
 
 from pydantic import Field, model_validator
 
+from wattmark.api.analysis import AnalysisSpec
 from wattmark.api.sample import BATCH, Input
 from wattmark.api.schema import Model, Rule, ruled
 from wattmark.api.training import TrainingSpec
@@ -15,6 +16,7 @@ class WorkloadType(StrEnum):
 
     INFERENCE = "Inference"
     TRAINING = "Training"
+    ANALYSIS = "Analysis"
 
 
 class InferenceSpec(Model):
@@ -38,26 +40,35 @@ class WorkloadSpec(Model):
             "(self.type == 'Training') == has(self.training)",
             "workload.training goes with workload.type Training, and only with it",
         ),
+        Rule(
+            "(self.type == 'Analysis') == has(self.analysis)",
+            "workload.analysis goes with workload.type Analysis, and only with it",
+        ),
     )
 
-    type: WorkloadType = Field(description="Inference: forward passes and generation. Training: optimizer steps.")
+    type: WorkloadType = Field(
+        description="Inference: forward passes and generation. Training: optimizer steps. Analysis: passes that read "
+        "out hidden states, attention weights or gradients."
+    )
     inference: InferenceSpec | None = Field(None, description="The shape of inference; with type Inference.")
     training: TrainingSpec | None = Field(None, description="The shape of a training step; with type Training.")
+    analysis: AnalysisSpec | None = Field(None, description="What is analysed, and in which shape; with type Analysis.")
 
     @model_validator(mode="after")
     def _one_member(self) -> Self:
         for kind, member, name in (
             (WorkloadType.INFERENCE, self.inference, "inference"),
             (WorkloadType.TRAINING, self.training, "training"),
+            (WorkloadType.ANALYSIS, self.analysis, "analysis"),
         ):
             if (self.type is kind) != (member is not None):
                 raise ValueError(f"workload.{name} goes with workload.type {kind.value}, and only with it")
         return self
 
     @property
-    def shape(self) -> InferenceSpec | TrainingSpec:
+    def shape(self) -> InferenceSpec | TrainingSpec | AnalysisSpec:
         """The member that the type selects."""
-        shape = self.inference or self.training
+        shape = self.inference or self.training or self.analysis
         assert shape is not None  # held by _one_member
         return shape
 

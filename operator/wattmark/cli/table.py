@@ -54,6 +54,8 @@ WORDS = {
     "audioSeconds": "{} s of sound",
     "precision": "{}",
     "optimizer": "{}",
+    "analysis": "{}",
+    "layer": "layer {}",
 }
 
 

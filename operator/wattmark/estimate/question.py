@@ -120,7 +120,7 @@ class Question:
     @property
     def head(self) -> Head:
         """What stands on top of the model."""
-        return head_for(self.architecture, self.resolved.workload_type)
+        return head_for(self.architecture, self.resolved.workload_type, self.resolved.analysis)
 
     @cached_property
     def count(self) -> ParameterCount:

@@ -12,7 +12,14 @@ from wattmark.estimate.replay import Fullest
 # only; nor the order in which two threads free
 SEEN = (0.98, 1.04)
 SEGMENT_BYTES = 20 * MIB  # one more or less of the allocator's larger segments
-_HELD = (ComponentName.WEIGHTS, ComponentName.GRADIENTS, ComponentName.OPTIMIZER, ComponentName.KV_CACHE)
+_HELD = (
+    ComponentName.WEIGHTS,
+    ComponentName.GRADIENTS,
+    ComponentName.OPTIMIZER,
+    ComponentName.KV_CACHE,
+    ComponentName.HIDDEN_STATES,
+    ComponentName.ATTENTION_WEIGHTS,
+)
 _WORDS = {
     ComponentName.WEIGHTS: "parameters and buffers of the model class",
     ComponentName.GRADIENTS: "gradients of parameters there at that moment",
@@ -20,6 +27,8 @@ _WORDS = {
     ComponentName.KV_CACHE: "keys and values that the model returned",
     ComponentName.AUTOCAST_COPIES: "copies of weights that autocast keeps",
     ComponentName.LOGITS: "tensors as wide as the vocabulary",
+    ComponentName.HIDDEN_STATES: "what every layer gave, kept until the end",
+    ComponentName.ATTENTION_WEIGHTS: "attention weights of every layer, kept until the end",
     ComponentName.WORKSPACE: "cuBLAS, kernels' and the optimizer's temporaries",
     ComponentName.ACTIVATIONS: "every other tensor alive at that moment",
 }

@@ -8,6 +8,7 @@ from functools import cache
 from typing import Any
 
 from wattmark import models
+from wattmark.api.analysis import AnalysisKind
 from wattmark.api.fallback import Change
 from wattmark.api.model import SourceType
 from wattmark.api.order import Resolved
@@ -46,6 +47,8 @@ Move = Callable[[Demand, tuple[Ground, ...]], Iterator[Proposal]]
 
 def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """Never hold attention scores as a whole."""
+    if wanted.resolved.analysis is AnalysisKind.ATTENTION_VISUALIZATION:
+        return  # the scores are what is asked for
     if wanted.resolved.attention is Attention.EAGER and (wanted.architecture.encoder or wanted.architecture.decoder):
         said = "fused attention (SDPA) instead of eager: scores are not kept; as fast or faster"
         yield Proposal((Change.ATTENTION,), (said,), {"runtime": {"attention": "Auto"}}, changes_result=False)
@@ -125,12 +128,14 @@ def smaller_batch(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
 
 
 # In order of preference; bf16 has fp32's range, fp16 runs on older GPUs.
+_OF_A_PASS = {
+    Precision.FP32: (Precision.BF16, Precision.FP16),
+    Precision.TF32: (Precision.BF16, Precision.FP16),
+    Precision.BF16: (Precision.FP16,),
+}
 _NARROWER = {
-    WorkloadType.INFERENCE: {
-        Precision.FP32: (Precision.BF16, Precision.FP16),
-        Precision.TF32: (Precision.BF16, Precision.FP16),
-        Precision.BF16: (Precision.FP16,),
-    },
+    WorkloadType.INFERENCE: _OF_A_PASS,
+    WorkloadType.ANALYSIS: _OF_A_PASS,
     WorkloadType.TRAINING: {
         Precision.FP32: (Precision.BF16_MIXED, Precision.FP16_MIXED, Precision.BF16),
         Precision.TF32: (Precision.BF16_MIXED, Precision.FP16_MIXED, Precision.BF16),

@@ -8,6 +8,7 @@ from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.sample import AudioInput, ImageInput, Input, TextInput
 from wattmark.api.training import GradientCheckpointing, TrainingSpec
 from wattmark.api.workload import WorkloadSpec, WorkloadType
+from wattmark.models import analyses
 from wattmark.models.architecture import Architecture, Family, Modality
 
 DEFAULT_INPUT_TOKENS = 512
@@ -48,6 +49,10 @@ def resolve(
     option = _untrainable(architecture, training) if training else None
     if option:
         return Impossible(Reason.IMPOSSIBLE_TRAINING, f"training.{option}; remove it")
+    analysis = workload.analysis
+    why_not = analyses.refusal(architecture, analysis, runtime.attention) if analysis else None
+    if why_not:
+        return Impossible(Reason.IMPOSSIBLE_ANALYSIS, f"analysis.{why_not}")
     return Resolved(
         workload_type=workload.type,
         batch_size_per_device=workload.shape.batch_size_per_device,
@@ -56,8 +61,10 @@ def resolve(
         gradient_accumulation_steps=training.gradient_accumulation_steps if training else None,
         gradient_checkpointing=training.gradient_checkpointing if training else None,
         lora=training.lora if training else None,
+        analysis=analysis.kind if analysis else None,
+        layer=analyses.probed_layer(architecture, analysis) if analysis else None,
         precision=precision,
-        attention=runtime.attention,
+        attention=analyses.attention_of(analysis, runtime.attention) if analysis else runtime.attention,
     )
 
 
@@ -86,10 +93,11 @@ def _precision(workload: WorkloadType, asked: Precision | None, gpus: int) -> Pr
             Reason.IMPOSSIBLE_PRECISION,
             "runtime.precision fp16 cannot be trained: its gradients underflow; use fp16-mixed or bf16-mixed",
         )
-    if workload is WorkloadType.INFERENCE and asked in _MIXED:
+    if workload is not WorkloadType.TRAINING and asked in _MIXED:
         return Impossible(
             Reason.IMPOSSIBLE_PRECISION,
-            f"runtime.precision {asked.value} is for training; for inference use {asked.value.removesuffix('-mixed')}",
+            f"runtime.precision {asked.value} is for training; for {workload.value.lower()} use "
+            f"{asked.value.removesuffix('-mixed')}",
         )
     return asked
 
@@ -110,7 +118,8 @@ def _text(architecture: Architecture, workload: WorkloadType, asked: Input) -> R
     text = asked.text or TextInput()
     generates = architecture.family in _GENERATES and workload is WorkloadType.INFERENCE
     if text.output_tokens and not generates:
-        why = "a training step generates nothing" if architecture.family in _GENERATES else "it does not generate"
+        step = "a training step" if workload is WorkloadType.TRAINING else "an analysis"
+        why = f"{step} generates nothing" if architecture.family in _GENERATES else "it does not generate"
         return _wrong("text.outputTokens", architecture, f"cannot have it: {why}; remove it")
     limit = architecture.max_positions
     # An encoder-decoder's output stands in a sequence of its own; a decoder's follows its input.
