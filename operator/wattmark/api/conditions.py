@@ -48,6 +48,7 @@ class Reason(StrEnum):
     INTERNAL_ERROR = "InternalError"
     IMPOSSIBLE_ATTENTION = "ImpossibleAttention"
     IMPOSSIBLE_PRECISION = "ImpossiblePrecision"
+    IMPOSSIBLE_CACHE = "ImpossibleCache"
     IMPOSSIBLE_INPUT = "ImpossibleInput"
     IMPOSSIBLE_TRAINING = "ImpossibleTraining"
     IMPOSSIBLE_ANALYSIS = "ImpossibleAnalysis"

@@ -9,7 +9,7 @@ from wattmark.api.model import Weights
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.schema import Model, ShortText
 from wattmark.api.training import GradientCheckpointing, LoraSpec, Optimizer
-from wattmark.api.workload import WorkloadSpec, WorkloadType
+from wattmark.api.workload import Cache, WorkloadSpec, WorkloadType
 
 ORDER_VARIABLE = "WATTMARK_ORDER"
 POD_UID_VARIABLE = "WATTMARK_POD_UID"
@@ -55,6 +55,7 @@ class Resolved(Model):
         None, description="Which activations are computed again in the backward pass; in training."
     )
     lora: LoraSpec | None = Field(None, description="The adapters that are trained; absent where all parameters are.")
+    cache: Cache | None = Field(None, description="How the KV cache is kept; where tokens are generated.")
     analysis: AnalysisKind | None = Field(None, description="What is read out of the model; in an analysis.")
     layer: Annotated[int, Field(ge=1)] | None = Field(None, description="The layer that is probed; in ConceptAnalysis.")
     precision: Precision = Field(description="The numeric format.")

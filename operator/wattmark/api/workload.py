@@ -19,12 +19,26 @@ class WorkloadType(StrEnum):
     ANALYSIS = "Analysis"
 
 
+class Cache(StrEnum):
+    """How keys and values of earlier tokens are kept in a generation."""
+
+    DYNAMIC = "Dynamic"
+    STATIC = "Static"
+
+
 class InferenceSpec(Model):
     """Forward passes, and generation where the model generates."""
 
     batch_size_per_device: BATCH = Field(8, description="Samples per iteration and device.")
     input: Input | None = Field(
         None, description="Size of one sample. Default: resolved from the model, see status.resolved."
+    )
+    cache: Cache = Field(
+        Cache.DYNAMIC,
+        description="The KV cache of a generation. Dynamic: grows by a copy with each token. Static: allocated in the "
+        "first pass for inputTokens + outputTokens (of an encoder-decoder: for each of the two apart), and attended to "
+        "in full under a mask, however much of it is filled. Both give the same tokens. Static only for models that "
+        "generate.",
     )
 
 

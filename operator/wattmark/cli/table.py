@@ -43,6 +43,7 @@ USUAL = {
     ("gradientAccumulationSteps", "1"),
     ("gradientCheckpointing", "None"),
     ("attention", "Auto"),
+    ("cache", "Dynamic"),
 }
 WORDS = {
     "workloadType": "{}",
@@ -54,6 +55,7 @@ WORDS = {
     "audioSeconds": "{} s of sound",
     "precision": "{}",
     "optimizer": "{}",
+    "cache": "{} cache",
     "analysis": "{}",
     "layer": "layer {}",
 }

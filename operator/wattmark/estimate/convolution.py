@@ -9,11 +9,12 @@ STEM_POOLING = 4  # sides are halved by the first convolution and by the pooling
 Pixels = tuple[int, int]
 
 
-def _area(pixels: Pixels, downscale: int) -> int:
+def area(pixels: Pixels, downscale: int) -> int:
+    """Pixels of an image whose sides are divided, rounded up."""
     return -(-pixels[0] // downscale) * -(-pixels[1] // downscale)
 
 
-def _placed(architecture: Architecture) -> Iterator[tuple[Convolution, int]]:
+def placed(architecture: Architecture) -> Iterator[tuple[Convolution, int]]:
     """Every convolution with the downscale of what it reads."""
     before = 1
     for step in architecture.convolutions:
@@ -24,7 +25,7 @@ def _placed(architecture: Architecture) -> Iterator[tuple[Convolution, int]]:
 
 def _kept(step: Convolution, pixels: Pixels) -> int:
     """Elements kept of one step: its output, which the normalization reads, and the activation's, read by the next."""
-    return (2 if step.activated or step.joins else 1) * step.channels_out * _area(pixels, step.downscale)
+    return (2 if step.activated or step.joins else 1) * step.channels_out * area(pixels, step.downscale)
 
 
 def saved(architecture: Architecture, pixels: Pixels, size: int) -> int:
@@ -34,8 +35,8 @@ def saved(architecture: Architecture, pixels: Pixels, size: int) -> int:
     """
     stem = architecture.convolutions[0]
     kept = sum(_kept(step, pixels) for step in architecture.convolutions)
-    image = stem.channels_in * _area(pixels, 1)
-    return (kept + image) * size + stem.channels_out * _area(pixels, STEM_POOLING) * (size + 8)
+    image = stem.channels_in * area(pixels, 1)
+    return (kept + image) * size + stem.channels_out * area(pixels, STEM_POOLING) * (size + 8)
 
 
 def held(architecture: Architecture, pixels: Pixels, size: int) -> int:
@@ -44,9 +45,9 @@ def held(architecture: Architecture, pixels: Pixels, size: int) -> int:
     At a convolution: its input and output, the normalized output or the residual that waits for it.
     """
     widest = 0
-    for step, before in _placed(architecture):
-        arriving = step.channels_in * _area(pixels, before)
-        leaving = step.channels_out * _area(pixels, step.downscale)
+    for step, before in placed(architecture):
+        arriving = step.channels_in * area(pixels, before)
+        leaving = step.channels_out * area(pixels, step.downscale)
         widest = max(widest, max(arriving, leaving) + arriving + leaving)
     return widest * size
 
@@ -60,9 +61,9 @@ def fullest_backward(architecture: Architecture, pixels: Pixels, formats: Format
     remaining = batch * saved(architecture, pixels, formats.compute)
     gradients = (architecture.hidden + 1) * (architecture.labels or 0) * formats.weight
     best = remaining, gradients
-    for step, before in reversed(tuple(_placed(architecture))):
+    for step, before in reversed(tuple(placed(architecture))):
         gradients += step.channels_out * (step.channels_in * step.kernel**2 + 2) * formats.weight
-        moving = step.channels_in * _area(pixels, before) + step.channels_out * _area(pixels, step.downscale)
+        moving = step.channels_in * area(pixels, before) + step.channels_out * area(pixels, step.downscale)
         here = remaining + batch * moving * formats.compute, gradients
         best = max(best, here, key=sum)
         remaining -= batch * _kept(step, pixels) * formats.compute

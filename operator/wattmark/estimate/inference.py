@@ -1,7 +1,7 @@
 """Memory of inference: load, one forward pass, prefill and decode."""
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, transformer
+from wattmark.estimate import convolution, static_cache, transformer
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
@@ -60,7 +60,8 @@ def _temporaries(question: Question) -> Part:
     for stack, run in question.passes():
         kept = batch * run.memory * question.architecture.hidden * size
         once = transformer.held_once(stack, run, question.formats)
-        likely = max(likely, kept + once + batch * transformer.held(stack, run, question.formats))
+        masked = batch * static_cache.masked(stack, run, question.formats) if question.static_tokens else 0
+        likely = max(likely, kept + once + masked + batch * transformer.held(stack, run, question.formats))
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),
@@ -82,21 +83,26 @@ def _decode_temporaries(question: Question) -> Part:
     size, batch = question.formats.compute, question.batch
     keys = _keys(question, question.output_tokens)
     # The cache of a layer grows by concatenation: for a moment its old and its new keys and values are both there.
-    grown = 2 * batch * keys * decoder.kv_width * size
+    grown = 0 if question.static_tokens else 2 * batch * keys * decoder.kv_width * size
     memory = question.input_tokens if decoder.cross_attention else 0
     encoded = batch * memory * question.architecture.hidden * size
     step = Pass(1, keys, memory, question.eager(decoder))
     once = transformer.held_once(decoder, step, question.formats)
-    likely = grown + encoded + once + batch * transformer.held(decoder, step, question.formats)
+    masked = batch * static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0
+    likely = grown + encoded + once + masked + batch * transformer.held(decoder, step, question.formats)
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),
-        "one layer's keys and values copied as they grow: 2 x batch x tokens x kv heads x head size x B; "
+        "one token's layer, and its mask"
+        if question.static_tokens
+        else "one layer's keys and values copied as they grow: 2 x batch x tokens x kv heads x head size x B; "
         "one token's layer",
     )
 
 
 def _keys(question: Question, steps: int) -> int:
+    if question.static_tokens:
+        return question.static_tokens
     if question.architecture.family is Family.ENCODER_DECODER:
         return max(1, steps)
     return question.input_tokens + steps

@@ -5,7 +5,7 @@ from functools import lru_cache
 from wattmark.api.answers import ComponentName, Need, Source
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.estimate import inference, optimizer, training
+from wattmark.estimate import analysis, inference, optimizer, training
 from wattmark.estimate.answer import host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, workspace
 from wattmark.estimate.interval import MIB, Interval, highest
@@ -29,6 +29,8 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     odd = optimizer.unknown_state(question)
     if odd:
         return Unknown(odd)
+    if question.resolved.analysis:
+        return analysis.phases(question)
     return training.phases(question) if question.training else inference.phases(question)
 
 
@@ -46,7 +48,7 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
     fullest = highest([phase.allocated for phase in every])
     if gpu is None:
         return on_cpu(peak, fullest, host_of_cpu_run(fullest))
-    scratch = workspace(gpu, training=question.training, convolutional=bool(architecture.convolutions))
+    scratch = workspace(gpu, training=question.resolved.differentiates, convolutional=bool(architecture.convolutions))
     within = Part(ComponentName.WORKSPACE, scratch, "cuBLAS: 8.1 MiB, 32 MiB from compute capability 9.0")
     allocated = fullest + scratch
     lost = Part(

@@ -8,7 +8,7 @@ from wattmark.api import model
 from wattmark.api.order import Resolved
 from wattmark.api.runtime import Attention
 from wattmark.api.training import GradientCheckpointing, LoraTargets
-from wattmark.api.workload import WorkloadType
+from wattmark.api.workload import Cache, WorkloadType
 from wattmark.estimate.formats import Formats, formats
 from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import (
@@ -95,6 +95,14 @@ class Question:
     def output_tokens(self) -> int:
         """Tokens that are generated, per sample."""
         return self.resolved.input.output_tokens or 0
+
+    @property
+    def static_tokens(self) -> int:
+        """Tokens that a static cache has room for from the start, per sample; 0 where the cache grows."""
+        if self.resolved.cache is not Cache.STATIC:
+            return 0
+        encodes = self.architecture.family is Family.ENCODER_DECODER
+        return self.output_tokens + (0 if encodes else self.input_tokens)
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -210,5 +218,6 @@ class Question:
             memory = tokens if stack.cross_attention else 0
             generates = self.architecture.family is Family.ENCODER_DECODER and self.output_tokens and stack.causal
             length = 1 if generates else tokens
-            whole.append((stack, Pass(length, length, memory, self.eager(stack), self.on_gpu, self.adapters)))
+            keys = max(length, self.static_tokens) if stack.causal else length
+            whole.append((stack, Pass(length, keys, memory, self.eager(stack), self.on_gpu, self.adapters)))
         return tuple(whole)

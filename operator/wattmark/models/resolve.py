@@ -7,7 +7,7 @@ from wattmark.api.order import Resolved, ResolvedInput
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.sample import AudioInput, ImageInput, Input, TextInput
 from wattmark.api.training import GradientCheckpointing, TrainingSpec
-from wattmark.api.workload import WorkloadSpec, WorkloadType
+from wattmark.api.workload import Cache, InferenceSpec, WorkloadSpec, WorkloadType
 from wattmark.models import analyses
 from wattmark.models.architecture import Architecture, Family, Modality
 
@@ -49,6 +49,9 @@ def resolve(
     option = _untrainable(architecture, training) if training else None
     if option:
         return Impossible(Reason.IMPOSSIBLE_TRAINING, f"training.{option}; remove it")
+    cache = _cache(architecture, workload.inference, sample) if workload.inference else None
+    if isinstance(cache, Impossible):
+        return cache
     analysis = workload.analysis
     why_not = analyses.refusal(architecture, analysis, runtime.attention) if analysis else None
     if why_not:
@@ -61,11 +64,24 @@ def resolve(
         gradient_accumulation_steps=training.gradient_accumulation_steps if training else None,
         gradient_checkpointing=training.gradient_checkpointing if training else None,
         lora=training.lora if training else None,
+        cache=cache,
         analysis=analysis.kind if analysis else None,
         layer=analyses.probed_layer(architecture, analysis) if analysis else None,
         precision=precision,
         attention=analyses.attention_of(analysis, runtime.attention) if analysis else runtime.attention,
     )
+
+
+def _cache(architecture: Architecture, inference: InferenceSpec, sample: ResolvedInput) -> Cache | Impossible | None:
+    """How the cache is kept: not at all where nothing is generated."""
+    if sample.output_tokens and architecture.family in _GENERATES:
+        return inference.cache
+    if inference.cache is Cache.DYNAMIC:
+        return None
+    generates = architecture.family in _GENERATES
+    why = "outputTokens is 0" if generates else f"a model of type {architecture.model_type} does not generate"
+    remedy = "generate at least one token" if generates else "remove it"
+    return Impossible(Reason.IMPOSSIBLE_CACHE, f"inference.cache Static is filled by generated tokens: {why}; {remedy}")
 
 
 def _untrainable(architecture: Architecture, training: TrainingSpec) -> str | None:

@@ -142,13 +142,13 @@ def _probed(loaded: Loaded, device: torch.device) -> Step:
 def _direction(features: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
     """A linear probe's weights, trained by gradient descent on standardised features, as a unit vector."""
     features = (features - features.mean(0)) / (features.std(0) + 1e-6)
-    weights = torch.zeros(features.shape[1], device=features.device, requires_grad=True)
+    weights = torch.zeros((features.shape[1], 1), device=features.device, requires_grad=True)
     bias = torch.zeros((), device=features.device, requires_grad=True)
     for _ in range(PROBE_STEPS):
-        loss = torch.nn.functional.binary_cross_entropy_with_logits(features @ weights + bias, targets)
+        loss = torch.nn.functional.binary_cross_entropy_with_logits((features @ weights).squeeze(1) + bias, targets)
         for parameter, gradient in zip((weights, bias), torch.autograd.grad(loss, (weights, bias)), strict=True):
             parameter.data -= _PROBE_RATE * gradient
-    direction: torch.Tensor = weights.detach() / weights.detach().norm()
+    direction: torch.Tensor = (weights / weights.norm()).detach().squeeze(1)
     return direction
 
 

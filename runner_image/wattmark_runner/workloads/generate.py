@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from wattmark.api.workload import Cache
 from wattmark.models import Family, Modality
 from wattmark_runner.data import sound, start_token, token_ids
 from wattmark_runner.device import Device
@@ -29,13 +30,13 @@ def generation(loaded: Loaded, device: Device) -> Iteration:
     tokens = sizes.output_tokens
     prompt = _prompt(loaded, device.torch_device)
     begin = _encoder_decoder if loaded.architecture.family is Family.ENCODER_DECODER else _decoder
-    model = loaded.model
+    model, length = loaded.model, _static_length(loaded)
 
     def run() -> Timing:
         device.synchronize()
         start = perf_counter()
         with torch.inference_mode():
-            output, step = begin(model, prompt)
+            output, step = begin(model, prompt, length)
             token = _greedy(output)
             device.synchronize()
             first = perf_counter()
@@ -65,20 +66,39 @@ def _greedy(output: Any) -> torch.Tensor:
     return token
 
 
-def _decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
+def _static_length(loaded: Loaded) -> int | None:
+    """Tokens that a static cache is made for; None where the cache grows."""
+    if loaded.resolved.cache is not Cache.STATIC:
+        return None
+    sizes = loaded.resolved.input
+    read = 0 if loaded.architecture.family is Family.ENCODER_DECODER else sizes.input_tokens or 0
+    return read + (sizes.output_tokens or 0)
+
+
+def _decoder(model: Any, prompt: torch.Tensor, length: int | None = None) -> tuple[Any, Step]:
+    from transformers import StaticCache
+
     last = last_position_only(model)
+    cache = StaticCache(config=model.config, max_cache_len=length) if length else None
 
     def step(token: torch.Tensor, cache: Any) -> Any:
         return model(input_ids=token, past_key_values=cache, use_cache=True, **last)
 
-    return model(input_ids=prompt, use_cache=True, **last), step
+    return step(prompt, cache), step
 
 
-def _encoder_decoder(model: Any, prompt: torch.Tensor) -> tuple[Any, Step]:
+def _encoder_decoder(model: Any, prompt: torch.Tensor, length: int | None = None) -> tuple[Any, Step]:
+    from transformers import EncoderDecoderCache, StaticCache
+
     encoded = model.get_encoder()(prompt)
 
     def step(token: torch.Tensor, cache: Any) -> Any:
         return model(encoder_outputs=encoded, decoder_input_ids=token, past_key_values=cache, use_cache=True)
 
     start = torch.full((prompt.shape[0], 1), start_token(model), device=prompt.device)
-    return step(start, None), step
+    cache = None
+    if length:
+        written = StaticCache(config=model.config, max_cache_len=length)
+        read = StaticCache(config=model.config, max_cache_len=encoded.last_hidden_state.shape[1])
+        cache = EncoderDecoderCache(written, read)
+    return step(start, cache), step

@@ -1,0 +1,180 @@
+"""Memory of an analysis: a forward pass with what it keeps, and a backward pass where there is one."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from wattmark.api.analysis import AnalysisKind
+from wattmark.api.answers import ComponentName, Phase
+from wattmark.estimate import convolution, frozen, transformer
+from wattmark.estimate.inference import CONVOLUTIONS, SMALL_TENSORS, TEMPORARIES, weights_part
+from wattmark.estimate.interval import Interval, exact, spread
+from wattmark.estimate.parts import Part, PhaseParts, Unknown
+from wattmark.estimate.question import Question
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Family, Stack
+
+SAVED = (0.85, 1.2)  # as in training, whose forms these are
+
+
+def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
+    """Every phase of an analysis with what the allocator holds at its fullest; workspaces apart."""
+    weights = weights_part(question)
+    loaded = PhaseParts(Phase.LOAD, (weights,))
+    kind = question.resolved.analysis
+    assert kind is not None  # the caller asked
+    if kind is AnalysisKind.GRADIENT_ANALYSIS:
+        if any(stack.experts for stack in question.stacks):
+            return Unknown("the closed form does not describe what a mixture of experts with frozen weights saves")
+        saved, backward = _convolutional(question) if question.architecture.convolutions else _saved(question)
+        return (
+            loaded,
+            PhaseParts(Phase.FORWARD, (weights, saved)),
+            PhaseParts(Phase.BACKWARD, (weights, backward, _logits(question))),
+        )
+    if question.architecture.convolutions:  # of those, a forward pass reads no more than the stages
+        return loaded, PhaseParts(Phase.FORWARD, (weights, *_stages(question)))
+    match kind:
+        case AnalysisKind.ACTIVATION_EXTRACTION:
+            moments = _states(question)
+        case AnalysisKind.ATTENTION_VISUALIZATION:
+            moments = _attention(question)
+        case AnalysisKind.LAYER_ANALYSIS:
+            moments = _passing(question)
+        case AnalysisKind.CONCEPT_ANALYSIS:
+            moments = _probe(question)
+    return loaded, *(PhaseParts(Phase.FORWARD, (weights, *parts)) for parts in moments)
+
+
+def _hidden(question: Question, run: Pass) -> int:
+    """Bytes of the hidden states of one layer, whole batch."""
+    return question.batch * run.tokens * question.architecture.hidden * question.formats.stream
+
+
+def _held(question: Question, stack: Stack, run: Pass) -> int:
+    """Bytes of temporaries at the widest moment of a layer, whole batch."""
+    once = transformer.held_once(stack, run, question.formats)
+    return once + question.batch * transformer.held(stack, run, question.formats)
+
+
+def _temporaries(size: int, formula: str = "one layer: batch x tokens x (widths + 4 hidden) x B") -> Part:
+    return Part(ComponentName.ACTIVATIONS, spread(size, *TEMPORARIES, SMALL_TENSORS), formula)
+
+
+def _states(question: Question) -> Iterator[tuple[Part, ...]]:
+    """In the last layer of each side: the states of all before it, the embeddings included; one of them is its own."""
+    before = 0
+    for stack, run in question.passes():
+        one = _hidden(question, run)
+        kept = exact(before + stack.layers * one)
+        formula = "(layers + 1) x batch x tokens x hidden x B; the last layer's comes when its temporaries are gone"
+        yield (
+            Part(ComponentName.HIDDEN_STATES, kept, formula),
+            _temporaries(max(one, _held(question, stack, run) - one)),
+        )
+        before += (stack.layers + 1) * one
+
+
+def _attention(question: Question) -> Iterator[tuple[Part, ...]]:
+    """In the last layer of each side: the attention weights of all layers, its own included."""
+    before = memory = 0
+    for stack, run in question.passes():
+        one = question.batch * stack.heads * run.tokens * (run.keys + run.memory) * question.formats.compute
+        # That a layer's weights outlive it is what is counted here.
+        held = _held(question, replace(stack, returns_scores=False), run)
+        kept = exact(before + stack.layers * one)
+        formula = "layers x batch x heads x tokens x tokens x B; cross-attention: tokens of both sides"
+        yield Part(ComponentName.ATTENTION_WEIGHTS, kept, formula), _temporaries(memory + max(0, held - one))
+        before += stack.layers * one
+        memory = _hidden(question, run)
+
+
+def _passing(question: Question) -> Iterator[tuple[Part, ...]]:
+    """The widest layer, or the moment behind it: what it was given and gave, in fp32 as well, and their product."""
+    memory = 0
+    for stack, run in question.passes():
+        one, copies = _hidden(question, run), 0 if question.formats.stream == 4 else 2
+        read = 2 * one + (copies + 1) * one // question.formats.stream * 4
+        yield (_temporaries(memory + max(read, _held(question, stack, run))),)
+        memory = one
+
+
+def _probe(question: Question) -> Iterator[tuple[Part, ...]]:
+    """The widest layer of the side that reads the input, where the pass ends, and the means of both sets."""
+    stack, run = question.passes()[0]
+    means = 2 * question.batch * question.architecture.hidden * 4
+    kept = Part(ComponentName.HIDDEN_STATES, exact(means), "2 sets x batch x hidden x 4 B: means over tokens")
+    yield kept, _temporaries(_held(question, stack, run))
+
+
+def _saved(question: Question) -> tuple[Part, Part]:
+    """What a forward pass saves for a gradient to its input, and that with the fullest layer on the way back."""
+    architecture, formats, batch = question.architecture, question.formats, question.batch
+    area = question.pixels[0] * question.pixels[1]
+    pixels = batch * architecture.image.channels * area * formats.compute if architecture.image else 0
+    kept, fullest = pixels, 0
+    for stack, run in question.passes():
+        if architecture.family is Family.ENCODER_DECODER and stack.causal:  # the first token alone
+            run = replace(run, tokens=1, keys=1)
+        one = _hidden(question, run)
+        kept += stack.layers * batch * frozen.saved(stack, run, formats) + transformer.shared(stack, run, formats)
+        kept += _edges(question, stack) * one
+        fullest = max(fullest, kept + batch * frozen.fullest_backward(stack, run, formats))
+    formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
+    return (
+        Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),
+        Part(ComponentName.ACTIVATIONS, spread(fullest, *SAVED, SMALL_TENSORS), f"{formula}; gradients in one"),
+    )
+
+
+def _edges(question: Question, stack: Stack) -> int:
+    """Hidden states that stay saved outside of the layers: what a gradient is taken to, a norm's input."""
+    return 2
+
+
+def _logits(question: Question) -> Part:
+    """The logits and their gradient, of one position."""
+    width = question.architecture.vocab or question.architecture.labels or 0
+    if question.architecture.family in (Family.ENCODER, Family.VISION_TRANSFORMER, Family.CONVOLUTIONAL):
+        width = question.architecture.labels or 0
+    one = question.batch * width * question.formats.compute
+    return Part(ComponentName.LOGITS, Interval(one, 2 * one, 3 * one), "batch x vocabulary x B, and its gradient")
+
+
+def _convolutional(question: Question) -> tuple[Part, Part]:
+    """What convolutions, normalizations and activations save, and that with the gradients at the fullest of them."""
+    architecture, formats, batch = question.architecture, question.formats, question.batch
+    saved = batch * convolution.saved(architecture, question.pixels, formats.compute)
+    # Frozen weights have no gradients: of that size they take nothing.
+    back, _ = convolution.fullest_backward(architecture, question.pixels, replace(formats, weight=0), batch)
+    formula = "batch x (outputs of convolutions and activations) x B, from the plan of layers"
+    return (
+        Part(ComponentName.ACTIVATIONS, spread(saved, *CONVOLUTIONS, SMALL_TENSORS), formula),
+        Part(ComponentName.ACTIVATIONS, spread(back, *CONVOLUTIONS, SMALL_TENSORS), formula),
+    )
+
+
+def _stages(question: Question) -> tuple[Part, Part]:
+    """At the fullest convolution: what the stem and the stages before it gave, and what it holds itself."""
+    architecture, pixels = question.architecture, question.pixels
+    size = question.batch * question.formats.compute
+    steps = tuple(convolution.placed(architecture))
+    stem = architecture.convolutions[0]
+    kept, best = 0, (0, 0)
+    for number, (step, before) in enumerate(steps):
+        arriving = step.channels_in * convolution.area(pixels, before)
+        leaving = step.channels_out * convolution.area(pixels, step.downscale)
+        here = kept, max(arriving, leaving) + arriving + leaving
+        best = max(best, here, key=sum)
+        if number == 0:
+            kept += stem.channels_out * convolution.area(pixels, convolution.STEM_POOLING)
+        elif step.joins and (number + 1 == len(steps) or _stage(steps[number + 1][0].name) != _stage(step.name)):
+            kept += leaving
+    states, held = best
+    return (
+        Part(ComponentName.HIDDEN_STATES, exact(states * size), "batch x channels x pixels x B of stem and stages"),
+        Part(ComponentName.ACTIVATIONS, spread(held * size, *CONVOLUTIONS, SMALL_TENSORS), "the fullest convolution"),
+    )
+
+
+def _stage(name: str) -> str:
+    return name.partition(".")[0]

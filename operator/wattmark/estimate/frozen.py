@@ -1,0 +1,43 @@
+"""Activations of transformer layers whose weights are frozen and that drop nothing: what a gradient to the input takes.
+
+A frozen matrix saves no input: its own gradient, which would read it, is not taken. Forms as in `transformer`, of which
+those for frozen layers with adapters are used, with adapters of rank 0 in attention.
+"""
+
+from dataclasses import replace
+
+from wattmark.estimate import transformer
+from wattmark.estimate.formats import Formats
+from wattmark.estimate.transformer import Adapters, Pass
+from wattmark.models import Stack
+
+_FROZEN = Adapters(rank=0, mlp=False)
+
+
+def saved(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes that one layer keeps from its forward to its backward pass, per sample."""
+    size, attentions = formats.compute, 2 if stack.cross_attention else 1
+    unread = attentions * run.tokens * stack.hidden * size  # what query, key and value are projected from
+    if run.eager:  # the output projection's input, which fused attention saves for itself
+        unread += attentions * run.tokens * stack.query_width * size
+    return transformer.saved(_quiet(stack), replace(run, adapters=_FROZEN), formats) - unread
+
+
+def fullest_backward(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes beyond what all layers saved at the fullest moment of one layer's backward pass, per sample.
+
+    Within the feed-forward part: gradients of the activation's result (which is not saved) and input, or of a gate's
+    product and both its factors, and of the residual stream. Or, in eager attention, when the feed-forward part's are
+    gone: of the scores before and after softmax.
+    """
+    quiet, frozen = _quiet(stack), replace(run, adapters=_FROZEN)
+    everything = transformer.saved(quiet, frozen, formats)
+    fullest = transformer.fullest_backward(quiet, frozen, formats, post=False, again=False) - everything
+    width = max(1, stack.experts_per_token) * stack.intermediate
+    result = run.tokens * width * formats.compute
+    return max(0, fullest + result)
+
+
+def _quiet(stack: Stack) -> Stack:
+    """The same layers without dropout."""
+    return replace(stack, hidden_dropout=0.0, attention_dropout=0.0)

@@ -1,0 +1,20 @@
+"""What a static cache costs beside its own size: it is attended to in full, under a mask."""
+
+from wattmark.estimate.formats import Formats
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Stack
+
+
+def masked(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of the mask and what fused attention makes for it, per sample, in the layer that runs.
+
+    The mask in the format of the arithmetic, which the kernel reads (transformers makes it of booleans, once for the
+    batch); and, as fused kernels know no groups under a mask, keys and values for every head of a group: but for a
+    single token, whose heads stand in for tokens.
+    """
+    if run.eager:  # its mask is counted with the scores; keys and values are repeated with or without one
+        return 0
+    size = run.tokens * run.keys * formats.compute
+    if stack.kv_heads < stack.heads and run.tokens > 1:
+        size += 2 * run.keys * stack.query_width * formats.compute
+    return size
