@@ -71,6 +71,9 @@ TAKEN = [
     taken("a model's id alone"),
     taken("a question about it", CHECK),
     taken("every field of the first level", workload={"type": "Training", "training": {"optimizer": "SGD"}}),
+    taken("a probe of one layer", workload={"type": "Analysis", "analysis": {"kind": "ConceptAnalysis", "layer": 1}}),
+    taken("an analysis of all layers", CHECK, workload={"type": "Analysis", "analysis": {"kind": "LayerAnalysis"}}),
+    inferring("a static cache", cache="Static"),
     taken("training with its defaults", workload={"type": "Training", "training": {}}),
     taken(
         "training in less memory",
@@ -190,6 +193,21 @@ RULES = [
         "training beside inference",
         at("workload", "workload.training goes with workload.type Training, and only with it"),
         workload={"type": "Inference", "inference": {}, "training": {}},
+    ),
+    refused(
+        "an analysis without its shape",
+        at("workload", "workload.analysis goes with workload.type Analysis, and only with it"),
+        workload={"type": "Analysis"},
+    ),
+    refused(
+        "an analysis beside inference",
+        at("workload", "workload.analysis goes with workload.type Analysis, and only with it"),
+        workload={"type": "Inference", "inference": {}, "analysis": {"kind": "LayerAnalysis"}},
+    ),
+    refused(
+        "a layer of an analysis that reads all",
+        at("workload.analysis", "analysis.layer goes with kind ConceptAnalysis, and only with it"),
+        workload={"type": "Analysis", "analysis": {"kind": "LayerAnalysis", "layer": 1}},
     ),
     refused(
         "a GPU's kind without a GPU",
@@ -343,6 +361,22 @@ SCHEMA = [
         body("workload.training.gradientAccumulationSteps", "should be greater than or equal to 1"),
         workload={"type": "Training", "training": {"gradientAccumulationSteps": 0}},
     ),
+    refused(
+        "an analysis of nothing",
+        "spec.workload.analysis.kind: Required value",
+        workload={"type": "Analysis", "analysis": {}},
+    ),
+    refused(
+        "another analysis",
+        "spec.workload.analysis.kind: Unsupported value: ",
+        workload={"type": "Analysis", "analysis": {"kind": "Attribution"}},
+    ),
+    refused(
+        "the layer before the first",
+        body("workload.analysis.layer", "should be greater than or equal to 1"),
+        workload={"type": "Analysis", "analysis": {"kind": "ConceptAnalysis", "layer": 0}},
+    ),
+    inferring("another cache", "spec.workload.inference.cache: Unsupported value: ", cache="Paged"),
     refused("another precision", "spec.runtime.precision: Unsupported value: ", runtime={"precision": "fp8"}),
     refused("another attention", "spec.runtime.attention: Unsupported value: ", runtime={"attention": "Flash"}),
     sized("two GPUs", body("resources.gpusPerNode", "should be less than or equal to 1"), gpusPerNode=2),

@@ -16,7 +16,7 @@ def arch(name: str) -> Architecture:
     return found
 
 
-def ask(kind: str, **shape: object) -> WorkloadSpec:
+def ask(kind: str, /, **shape: object) -> WorkloadSpec:
     return WorkloadSpec.model_validate({"type": kind.capitalize(), kind: shape})
 
 
@@ -239,6 +239,87 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             "lora needs transformer layers",
             id="adapters without transformer layers",
         ),
+        pytest.param(
+            "resnet-18",
+            ask("analysis", kind="AttentionVisualization"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_ANALYSIS,
+            "has no attention",
+            id="attention of a model without any",
+        ),
+        pytest.param(
+            "bert",
+            ask("analysis", kind="AttentionVisualization"),
+            {"attention": "SDPA"},
+            1,
+            Reason.IMPOSSIBLE_ANALYSIS,
+            "never holds its weights",
+            id="attention weights of fused attention",
+        ),
+        pytest.param(
+            "resnet-18",
+            ask("analysis", kind="LayerAnalysis"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_ANALYSIS,
+            "layers of one width",
+            id="layers that differ in width",
+        ),
+        pytest.param(
+            "albert",
+            ask("analysis", kind="ConceptAnalysis"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_ANALYSIS,
+            "weights of their own",
+            id="a probe of one of several layers with the same weights",
+        ),
+        pytest.param(
+            "bert",
+            ask("analysis", kind="ConceptAnalysis", layer=13),
+            {},
+            1,
+            Reason.IMPOSSIBLE_ANALYSIS,
+            "at most 12",
+            id="a layer beyond the last",
+        ),
+        pytest.param(
+            "gpt2",
+            ask("analysis", kind="LayerAnalysis", input={"text": {"outputTokens": 4}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_INPUT,
+            "an analysis generates nothing",
+            id="an analysis asked to generate",
+        ),
+        pytest.param(
+            "gpt2",
+            ask("analysis", kind="GradientAnalysis"),
+            {"precision": "bf16-mixed"},
+            1,
+            Reason.IMPOSSIBLE_PRECISION,
+            "for analysis use bf16",
+            id="mixed analysis",
+        ),
+        pytest.param(
+            "bert",
+            ask("inference", cache="Static"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_CACHE,
+            "does not generate",
+            id="a static cache of an encoder",
+        ),
+        pytest.param(
+            "gpt2",
+            ask("inference", cache="Static", input={"text": {"outputTokens": 0}}),
+            {},
+            1,
+            Reason.IMPOSSIBLE_CACHE,
+            "outputTokens is 0",
+            id="a static cache that nothing is generated into",
+        ),
     ],
 )
 def test_impossible(
@@ -248,3 +329,34 @@ def test_impossible(
     assert isinstance(answer, Impossible)
     assert answer.reason is reason
     assert word in answer.message
+
+
+@pytest.mark.parametrize(
+    ("model", "workload", "attention", "layer"),
+    [
+        pytest.param("bert", ask("analysis", kind="AttentionVisualization"), "Eager", None, id="weights need eager"),
+        pytest.param("bert", ask("analysis", kind="GradientAnalysis"), "Auto", None, id="gradients do not"),
+        pytest.param("bert", ask("analysis", kind="ConceptAnalysis"), "Auto", 6, id="the middle layer is probed"),
+        pytest.param("t5-base", ask("analysis", kind="ConceptAnalysis"), "Auto", 6, id="the encoder's"),
+        pytest.param("gpt2", ask("analysis", kind="ConceptAnalysis", layer=12), "Auto", 12, id="the layer asked for"),
+    ],
+)
+def test_what_an_analysis_runs_with(model: str, workload: WorkloadSpec, attention: str, layer: int | None) -> None:
+    resolved = resolve(arch(model), workload, RuntimeSpec(), gpus=1)
+    assert not isinstance(resolved, Impossible)
+    assert (resolved.attention.value, resolved.layer, resolved.input.output_tokens) == (attention, layer, 0)
+
+
+@pytest.mark.parametrize(
+    ("model", "workload", "cache"),
+    [
+        pytest.param("gpt2", ask("inference"), "Dynamic", id="a generation's cache grows by default"),
+        pytest.param("whisper-tiny", ask("inference", cache="Static"), "Static", id="or is there from the start"),
+        pytest.param("gpt2", ask("inference", input={"text": {"outputTokens": 0}}), None, id="a prefill has none"),
+        pytest.param("gpt2", ask("training"), None, id="nor has a training step"),
+    ],
+)
+def test_how_a_cache_is_kept(model: str, workload: WorkloadSpec, cache: str | None) -> None:
+    resolved = resolve(arch(model), workload, RuntimeSpec(), gpus=1)
+    assert not isinstance(resolved, Impossible)
+    assert resolved.cache == cache
