@@ -320,6 +320,15 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             "outputTokens is 0",
             id="a static cache that nothing is generated into",
         ),
+        pytest.param(
+            "gpt-neo-125m",
+            ask("inference", cache="Static"),
+            {},
+            1,
+            Reason.IMPOSSIBLE_CACHE,
+            "gives other tokens",
+            id="a static cache that the class reads wrongly",
+        ),
     ],
 )
 def test_impossible(

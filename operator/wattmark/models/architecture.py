@@ -206,7 +206,8 @@ class Architecture:
     checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have,
     the weights it adds to `body`. `projected_embeddings` tells that embeddings are widened by a matrix,
     `capped_logits` that logits pass a tanh. `checkpointable` that transformers can run its layers again in place of
-    keeping what they save. `buffers` are floating-point elements in the weights' format that are no parameters,
+    keeping what they save, `static_cache` that its generation reads a cache of
+    fixed length rightly. `buffers` are floating-point elements in the weights' format that are no parameters,
     `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'.
     `unmodelled` names what of its layers the closed form of memory does not describe; where it is not empty, no
     need is given.
@@ -231,6 +232,7 @@ class Architecture:
     projected_embeddings: bool = False
     capped_logits: bool = False
     checkpointable: bool = True
+    static_cache: bool = True
     buffers: int = 0
     table_bytes: int = 0
     unmodelled: str = ""

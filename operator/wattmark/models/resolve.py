@@ -75,6 +75,9 @@ def resolve(
 def _cache(architecture: Architecture, inference: InferenceSpec, sample: ResolvedInput) -> Cache | Impossible | None:
     """How the cache is kept: not at all where nothing is generated."""
     if sample.output_tokens and architecture.family in _GENERATES:
+        if inference.cache is Cache.STATIC and not architecture.static_cache:
+            why = f"transformers masks by the cache's length in a model of type {architecture.model_type}"
+            return Impossible(Reason.IMPOSSIBLE_CACHE, f"inference.cache Static gives other tokens: {why}; use Dynamic")
         return inference.cache
     if inference.cache is Cache.DYNAMIC:
         return None

@@ -53,6 +53,7 @@ def gpt_neo(fields: Fields) -> Architecture:
         max_positions=positions,
         tied=tied,
         checkpoint_tied=tied,
+        static_cache=False,  # its mask is cut by the number of keys, those not yet written included
         table_bytes=layers * positions**2,  # each layer keeps its mask, as booleans
     )
 
