@@ -8,7 +8,7 @@ from tests.torch.live import Live
 from tests.torch.small_models import MODELS, SIDE
 
 from wattmark.api.analysis import AnalysisKind
-from wattmark.api.answers import Need
+from wattmark.api.answers import ComponentName, Need
 from wattmark.api.model import Weights
 from wattmark.api.order import ResolvedMeasure, RunOrder
 from wattmark.api.runtime import Precision, RuntimeSpec
@@ -64,41 +64,59 @@ def tracked(asked: RunOrder, monkeypatch: pytest.MonkeyPatch) -> int:
     return live.peak
 
 
-def print_both(name: str, kind: AnalysisKind, precision: Precision, truth: int, found: Need) -> float:
-    likely = found.allocated_bytes.likely
-    print(f"{name:42} {kind:24} {precision:5} truth {truth:>10} predicted {likely:>10} {likely / truth - 1:+.1%}")
-    return abs(likely / truth - 1)
+def compared(name: str, kind: AnalysisKind, precision: Precision, truth: int, found: Need) -> float:
+    """The estimate's error."""
+    allocated = found.allocated_bytes
+    error = allocated.likely / truth - 1
+    print(f"{name:42} {kind:24} {precision:5} truth {truth:>10} predicted {allocated.likely:>10} {error:+.1%}")
+    assert allocated.low <= truth <= allocated.high
+    return error
 
 
+COMPARED = ("an encoder", "GPT-2", "Llama with grouped heads", "T5", "a vision transformer", "a residual network")
+OF_CONVOLUTIONS = (AnalysisKind.ACTIVATION_EXTRACTION, AnalysisKind.GRADIENT_ANALYSIS)
 CASES = [
-    (n, k)
-    for n in MODELS
-    for k in AnalysisKind
-    if not ("residual" in n and k not in (AnalysisKind.ACTIVATION_EXTRACTION, AnalysisKind.GRADIENT_ANALYSIS))
-    and not (n == "ALBERT" and k in (AnalysisKind.LAYER_ANALYSIS, AnalysisKind.CONCEPT_ANALYSIS))
-    and not (k is AnalysisKind.GRADIENT_ANALYSIS and ("Mixtral" in n or "experts" in n))
-    and "eager" not in n
+    pytest.param(name, kind, id=f"{name}-{kind}")
+    for name in COMPARED
+    for kind in (OF_CONVOLUTIONS if "residual" in name else AnalysisKind)
 ]
+BOUND = 0.08
+# What lies beyond, and why.
+BEYOND = {
+    # A layer's form allows four hidden states beside its activation; behind its norms an encoder holds two of them.
+    ("an encoder", AnalysisKind.ACTIVATION_EXTRACTION): 0.12,
+}
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_cpu(name, kind, precision, monkeypatch):
-    asked = order(name, kind, precision, 0)
-    truth, found = tracked(asked, monkeypatch), said(asked, None)
-    error = print_both(name, kind, precision, truth, found)
-    assert found.allocated_bytes.low <= truth <= found.allocated_bytes.high
-    assert error < 0.1
+def test_on_a_cpu_the_closed_form_is_what_lives(
+    name: str, kind: AnalysisKind, precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = order(name, kind, precision, gpus=0)
+    error = compared(name, kind, precision, tracked(asked, monkeypatch), said(asked, None))
+    assert abs(error) < BEYOND.get((name, kind), BOUND)
 
 
 @pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
 @pytest.mark.parametrize(("name", "kind"), CASES)
-def test_gpu(name, kind, precision):
-    asked = order(name, kind, precision, 1)
-    truth, found = trace(asked, AMPERE), said(asked, AMPERE)
-    error = print_both(name, kind, precision, truth.allocated_bytes.likely, found)
-    print(
-        {c.name.value: c.likely_bytes for c in truth.components},
-        {c.name.value: c.likely_bytes for c in found.components},
-    )
-    assert error < 0.1
+def test_for_a_gpu_the_closed_form_is_what_a_trace_finds(name: str, kind: AnalysisKind, precision: Precision) -> None:
+    asked = order(name, kind, precision, gpus=1)
+    traced = trace(asked, AMPERE)
+    assert traced.components
+    error = compared(f"{name} on a GPU", kind, precision, traced.allocated_bytes.likely, said(asked, AMPERE))
+    assert abs(error) < BEYOND.get((name, kind), BOUND)
+
+
+@pytest.mark.parametrize(
+    ("kind", "component"),
+    [
+        (AnalysisKind.ACTIVATION_EXTRACTION, ComponentName.HIDDEN_STATES),
+        (AnalysisKind.ATTENTION_VISUALIZATION, ComponentName.ATTENTION_WEIGHTS),
+    ],
+)
+def test_what_is_kept_is_named_in_a_trace(kind: AnalysisKind, component: ComponentName) -> None:
+    found = trace(order("GPT-2", kind, Precision.BF16, gpus=1), AMPERE)
+    kept = next(part.likely_bytes for part in found.components if part.name is component)
+    one = BATCH * TOKENS * 2 * (128 if component is ComponentName.HIDDEN_STATES else 4 * TOKENS)
+    assert kept in (4 * one, 5 * one)  # four layers; the embeddings, too, or the last layer's at the fullest moment

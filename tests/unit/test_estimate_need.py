@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattmark.api.analysis import AnalysisKind
 from wattmark.api.answers import ComponentName, Need, Phase
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
@@ -38,6 +39,8 @@ def asked(
 ) -> Resolved:
     text = {k: shape.pop(k) for k in ("inputTokens", "outputTokens") if k in shape}
     shape |= {"input": {"text": text}} if text else {}
+    if workload is WorkloadType.ANALYSIS:
+        shape = {"kind": AnalysisKind.ACTIVATION_EXTRACTION, **shape}
     spec = WorkloadSpec.model_validate({"type": workload, workload.value.lower(): shape})
     resolved = resolve(read, spec, RuntimeSpec(precision=precision), gpus)
     assert not isinstance(resolved, Impossible), resolved
@@ -248,7 +251,7 @@ def test_a_larger_batch_never_needs_less(
     name: str, workload: WorkloadType, precision: Precision, batch: int, options: dict[str, Any]
 ) -> None:
     read = known(name)
-    if workload is WorkloadType.INFERENCE:
+    if workload is not WorkloadType.TRAINING:
         options = {}
     if name == "resnet-50":
         options = {key: value for key, value in options.items() if key not in ("gradientCheckpointing", "lora")}

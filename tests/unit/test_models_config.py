@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from wattmark.api.analysis import AnalysisKind
 from wattmark.api.workload import WorkloadType
 from wattmark.models import Architecture, Head, Unsupported, architecture, head_for, lookup, parameters
 
@@ -233,10 +234,16 @@ def test_the_longest_sequence(name: str, length: int | None) -> None:
         pytest.param("t5", WorkloadType.INFERENCE, Head.SEQ2SEQ_LM, id="an encoder and decoder"),
         pytest.param("vit", WorkloadType.TRAINING, Head.IMAGE_CLASSIFICATION, id="a vision transformer"),
         pytest.param("resnet-18", WorkloadType.INFERENCE, Head.IMAGE_CLASSIFICATION, id="a convolutional network"),
+        pytest.param("llama-3.1-8b", WorkloadType.ANALYSIS, Head.BASE, id="what is read inside of a model"),
     ],
 )
 def test_which_head_a_workload_takes(name: str, workload: WorkloadType, head: Head) -> None:
     assert head_for(known(name), workload) is head
+
+
+def test_a_gradient_begins_at_a_logit() -> None:
+    for name, head in (("bert", Head.SEQUENCE_CLASSIFICATION), ("gpt2", Head.CAUSAL_LM), ("t5", Head.SEQ2SEQ_LM)):
+        assert head_for(known(name), WorkloadType.ANALYSIS, AnalysisKind.GRADIENT_ANALYSIS) is head
 
 
 def test_a_window_that_is_missing_is_the_class_default_and_null_is_none() -> None:

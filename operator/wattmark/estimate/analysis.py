@@ -163,7 +163,8 @@ def _stages(question: Question) -> tuple[Part, Part]:
     for number, (step, before) in enumerate(steps):
         arriving = step.channels_in * convolution.area(pixels, before)
         leaving = step.channels_out * convolution.area(pixels, step.downscale)
-        here = kept, max(arriving, leaving) + arriving + leaving
+        held = max(arriving, leaving) + leaving + (0 if _opens(step.name) else arriving)
+        here = kept, held
         best = max(best, here, key=sum)
         if number == 0:
             kept += stem.channels_out * convolution.area(pixels, convolution.STEM_POOLING)
@@ -178,3 +179,8 @@ def _stages(question: Question) -> tuple[Part, Part]:
 
 def _stage(name: str) -> str:
     return name.partition(".")[0]
+
+
+def _opens(name: str) -> bool:
+    """Whether a step reads what the stem or the stage before gave, which is kept already."""
+    return name.endswith((".0.1", ".0.shortcut"))

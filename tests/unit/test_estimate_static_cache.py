@@ -1,0 +1,75 @@
+"""A cache of fixed length is there in full from the first pass on."""
+
+import pytest
+
+from wattmark.api.answers import ComponentName, Need, Phase
+from wattmark.api.model import Weights
+from wattmark.api.runtime import Attention, Precision, RuntimeSpec
+from wattmark.api.workload import Cache, WorkloadSpec
+from wattmark.estimate import Gpu, Question, need
+from wattmark.estimate.inference import phases
+from wattmark.models import Architecture, architecture, lookup
+from wattmark.models.resolve import Impossible, resolve
+
+GPU = Gpu((8, 0))
+
+
+def question(name: str, cache: Cache, output: int, attention: Attention = Attention.AUTO) -> Question:
+    model = lookup(name)
+    assert model is not None
+    read = architecture(model.config)
+    assert isinstance(read, Architecture)
+    shape = {"cache": cache, "batchSizePerDevice": 4, "input": {"text": {"inputTokens": 1024, "outputTokens": output}}}
+    spec = WorkloadSpec.model_validate({"type": "Inference", "inference": shape})
+    resolved = resolve(read, spec, RuntimeSpec(precision=Precision.BF16, attention=attention), 1)
+    assert not isinstance(resolved, Impossible), resolved
+    return Question(read, resolved, Weights.RANDOM, on_gpu=True)
+
+
+def cached(asked: Question, phase: Phase) -> int:
+    parts = next(found.parts for found in phases(asked) if found.phase is phase)
+    return next(part.size.likely for part in parts if part.name is ComponentName.KV_CACHE)
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        pytest.param("llama-3.1-8b", 2 * 4 * 32 * 1536 * 8 * 128 * 2, id="input and output in every layer"),
+        pytest.param(
+            "mistral-7b-v0.1", 2 * 4 * 32 * 1536 * 8 * 128 * 2, id="a window wider than both makes no difference"
+        ),
+        pytest.param(
+            "t5-base", 2 * 4 * 12 * (512 + 1024) * 768 * 2, id="output and input apart, in self- and cross-attention"
+        ),
+    ],
+)
+def test_it_is_as_large_in_prefill_as_at_the_end(name: str, size: int) -> None:
+    asked = question(name, Cache.STATIC, 512)
+    assert cached(asked, Phase.PREFILL) == cached(asked, Phase.DECODE) == size
+
+
+def test_a_window_is_all_that_its_layers_keep() -> None:
+    asked = question("gemma-2-2b", Cache.STATIC, 4096)
+    assert cached(asked, Phase.PREFILL) == 2 * 4 * 13 * (5120 + 4096) * 4 * 256 * 2
+
+
+def test_it_is_not_copied_as_it_grows() -> None:
+    grows, fixed = (
+        next(found for found in phases(question("llama-3.1-8b", cache, 1)) if found.phase is Phase.DECODE)
+        for cache in (Cache.DYNAMIC, Cache.STATIC)
+    )
+    assert grows.allocated.likely - fixed.allocated.likely > 0.9 * 2 * 4 * 1025 * 8 * 128 * 2
+
+
+def test_a_mask_over_all_of_it_repeats_grouped_keys_in_the_first_pass() -> None:
+    grown, fixed = (
+        next(part.size.likely for part in found.parts if part.name is ComponentName.ACTIVATIONS)
+        for cache in (Cache.DYNAMIC, Cache.STATIC)
+        for found in phases(question("llama-3.1-8b", cache, 512))[1:2]
+    )
+    assert fixed - grown == 4 * (1024 * 1536 + 2 * 1536 * 4096) * 2
+
+
+def test_the_whole_is_known() -> None:
+    asked = question("t5-base", Cache.STATIC, 64)
+    assert isinstance(need(asked.architecture, asked.resolved, Weights.RANDOM, GPU), Need)
