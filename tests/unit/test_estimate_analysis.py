@@ -89,8 +89,8 @@ def part(found: Need, name: ComponentName) -> int:
             "resnet-50",
             AnalysisKind.ACTIVATION_EXTRACTION,
             ComponentName.HIDDEN_STATES,
-            64 * 56 * 56 * 8 * 2,
-            id="the stem's where the first stage is fullest",
+            (64 + 256) * 56 * 56 * 8 * 2,
+            id="the stem's and the first stage's, where the second begins",
         ),
     ],
 )
