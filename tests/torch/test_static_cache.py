@@ -118,5 +118,5 @@ def test_the_closed_form_is_what_a_trace_finds(name: str, precision: str) -> Non
     print(f"{name:26} {precision} traced {truth} predicted {likely} {likely / truth - 1:+.1%} cache {cache}")
     assert cache == traced[Phase.DECODE].components[ComponentName.KV_CACHE]
     assert found.allocated_bytes.low <= truth <= found.allocated_bytes.high
-    # Most where eager attention's scores pass through fp32, Gemma 2's: what it holds for a moment has a form of its own.
+    # Most where eager attention's scores pass through fp32, as Gemma 2's do: what that holds has a form of its own.
     assert abs(likely / truth - 1) < 0.1

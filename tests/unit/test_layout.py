@@ -23,6 +23,7 @@ TRIED_ELSEWHERE = {
     "reconcile_reconciler": "tests/e2e, tests/faults",
     "reconcile_stored": "tests/e2e, tests/faults",
     "reconcile_writer": "tests/e2e, tests/faults",
+    "api_analysis": "test_api_workload, test_models_resolve",
     "api_answers": "test_crds, test_decide_check",
     "api_fallback": "test_fit_fallbacks",
     "api_figures": "test_crds, test_runner_report",
