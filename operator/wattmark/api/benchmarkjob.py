@@ -12,8 +12,9 @@ from wattmark.api.figures import Environment, Results, Steadiness, Unavailable
 from wattmark.api.model import ModelSpec
 from wattmark.api.order import Resolved, ResolvedMeasure
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
-from wattmark.api.runtime import RuntimeSpec
+from wattmark.api.runtime import QuantizationType, RuntimeSpec
 from wattmark.api.schema import Bytes, Model, Rule, Seconds, ShortText, Timestamp, map_list, ruled
+from wattmark.api.training import Optimizer
 from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec
 
 
@@ -106,6 +107,18 @@ def _fixed(field: str, shown: str | None = None) -> Rule:
     )
 
 
+NOT_QUANTIZED = Rule(
+    "self.runtime.quantization.type == 'None'",
+    "spec.runtime.quantization must be None: a ModelCheck estimates quantized models, the runner does not run them",
+)
+ESTIMATED_OPTIMIZERS = (Optimizer.ADAMW_8BIT, Optimizer.LION)
+PYTORCHS_OPTIMIZER = Rule(
+    "!has(self.workload.training) || !(self.workload.training.optimizer in ['AdamW8Bit', 'Lion'])",
+    "spec.workload.training.optimizer must not be AdamW8Bit or Lion: a ModelCheck estimates them, the runner does not "
+    "run them",
+)
+
+
 class BenchmarkJobSpec(Model):
     """What is to be measured. Immutable but for suspend, ttlSecondsAfterFinished and deadlines.pendingSeconds."""
 
@@ -132,6 +145,8 @@ class BenchmarkJobSpec(Model):
             "self.resources.gpusPerNode > 0 || !has(self.resources.gpu)",
             "spec.resources.gpu goes with gpusPerNode 1; remove it, or ask for a GPU",
         ),
+        NOT_QUANTIZED,
+        PYTORCHS_OPTIMIZER,
     )
 
     model: ModelSpec = Field(description="Which model.")
@@ -159,6 +174,14 @@ class BenchmarkJobSpec(Model):
     def _gpu_goes_with_gpus(self) -> Self:
         if self.resources.gpus_per_node == 0 and self.resources.gpu is not None:
             raise ValueError("spec.resources.gpu goes with gpusPerNode 1; remove it, or ask for a GPU")
+        return self
+
+    @model_validator(mode="after")
+    def _what_the_runner_runs(self) -> Self:
+        if self.runtime.quantization.type is not QuantizationType.NONE:
+            raise ValueError(NOT_QUANTIZED.message)
+        if self.workload.training is not None and self.workload.training.optimizer in ESTIMATED_OPTIMIZERS:
+            raise ValueError(PYTORCHS_OPTIMIZER.message)
         return self
 
 

@@ -12,7 +12,7 @@ from wattmark.api.figures import Unavailable
 from wattmark.api.model import ModelSpec
 from wattmark.api.order import Resolved
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
-from wattmark.api.runtime import RuntimeSpec
+from wattmark.api.runtime import QuantizationType, RuntimeSpec
 from wattmark.api.schema import Count, Model, Rule, ShortText, Timestamp, map_list, ruled
 from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec
 
@@ -26,11 +26,18 @@ class Require(StrEnum):
     FITS_NOW = "FitsNow"
 
 
+QUANTIZED_TRAINING = Rule(
+    "self.runtime.quantization.type == 'None' || !has(self.workload.training) || has(self.workload.training.lora)",
+    "spec.workload.training.lora goes with spec.runtime.quantization: quantized matrices cannot be trained themselves",
+)
+
+
 class ModelCheckSpec(Model):
     """The question. Editable: it is answered anew."""
 
     model_config = ruled(
-        Rule("self.resources.gpusPerNode > 0", "spec.resources.gpusPerNode must be 1: the question is about GPUs")
+        Rule("self.resources.gpusPerNode > 0", "spec.resources.gpusPerNode must be 1: the question is about GPUs"),
+        QUANTIZED_TRAINING,
     )
 
     model: ModelSpec = Field(description="Which model.")
@@ -51,6 +58,13 @@ class ModelCheckSpec(Model):
     def _about_gpus(self) -> Self:
         if self.resources.gpus_per_node == 0:
             raise ValueError("spec.resources.gpusPerNode must be 1: the question is about GPUs")
+        return self
+
+    @model_validator(mode="after")
+    def _only_adapters_are_trained(self) -> Self:
+        quantized, training = self.runtime.quantization.type is not QuantizationType.NONE, self.workload.training
+        if quantized and training is not None and training.lora is None:
+            raise ValueError(QUANTIZED_TRAINING.message)
         return self
 
 

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from wattmark.api.analysis import AnalysisKind
 from wattmark.api.model import Weights
-from wattmark.api.runtime import Attention, Precision, RuntimeSpec
+from wattmark.api.runtime import Attention, Precision, QuantizationSpec, RuntimeSpec
 from wattmark.api.schema import Model, ShortText
 from wattmark.api.training import GradientCheckpointing, LoraSpec, Optimizer
 from wattmark.api.workload import Cache, WorkloadSpec, WorkloadType
@@ -60,6 +60,9 @@ class Resolved(Model):
     layer: Annotated[int, Field(ge=1)] | None = Field(None, description="The layer that is probed; in ConceptAnalysis.")
     precision: Precision = Field(description="The numeric format.")
     attention: Attention = Field(description="The attention implementation asked for.")
+    quantization: QuantizationSpec | None = Field(
+        None, description="How matrices are stored; absent where they are as precision says."
+    )
 
     @property
     def differentiates(self) -> bool:

@@ -17,6 +17,8 @@ class Optimizer(StrEnum):
     ADAFACTOR = "Adafactor"
     SGD = "SGD"
     SGD_MOMENTUM = "SGDMomentum"
+    ADAMW_8BIT = "AdamW8Bit"
+    LION = "Lion"
 
 
 class GradientCheckpointing(StrEnum):
@@ -55,10 +57,12 @@ class TrainingSpec(Model):
     )
     optimizer: Optimizer = Field(
         Optimizer.ADAMW,
-        description="All are PyTorch's own. AdamW: two states per trained parameter, and on a GPU temporaries as large "
-        "as the parameters (its default, foreach). AdamWFused: the same without the temporaries. Adafactor: one state "
-        "per row and column of a matrix. SGD: no momentum, no states. SGDMomentum: momentum 0.9, one state per "
-        "parameter.",
+        description="AdamW: two states per trained parameter, and on a GPU temporaries as large as the parameters (its "
+        "default, foreach). AdamWFused: the same without the temporaries. Adafactor: one state per row and column of a "
+        "matrix. SGD: no momentum, no states. SGDMomentum: momentum 0.9, one state per parameter. These are PyTorch's "
+        "own; the others are bitsandbytes', and for ModelCheck only. AdamW8Bit: two states of a byte per parameter, "
+        "with a scale per block of 256; of four bytes in tensors below 4,096 elements. Lion: one state of four bytes "
+        "per parameter, whatever the precision.",
     )
     gradient_accumulation_steps: Annotated[int, Field(ge=1, le=1024)] = Field(
         1,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from wattmark.api.conditions import Reason
 from wattmark.api.order import Resolved, ResolvedInput
-from wattmark.api.runtime import Attention, Precision, RuntimeSpec
+from wattmark.api.runtime import Attention, Precision, QuantizationType, RuntimeSpec
 from wattmark.api.sample import AudioInput, ImageInput, Input, TextInput
 from wattmark.api.training import GradientCheckpointing, TrainingSpec
 from wattmark.api.workload import Cache, InferenceSpec, WorkloadSpec, WorkloadType
@@ -18,6 +18,7 @@ DEFAULT_AUDIO_SECONDS = 10
 FRAMES_PER_SECOND = 100
 _GENERATES = (Family.DECODER, Family.ENCODER_DECODER)
 _MIXED = (Precision.BF16_MIXED, Precision.FP16_MIXED)
+_WIDE = (Precision.FP32, Precision.TF32)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +36,13 @@ def resolve(
     precision = _precision(workload.type, runtime.precision, gpus)
     if isinstance(precision, Impossible):
         return precision
+    quantized = runtime.quantization.type is not QuantizationType.NONE
+    if quantized and precision in _WIDE:
+        return Impossible(
+            Reason.IMPOSSIBLE_PRECISION,
+            f"runtime.precision {precision.value}: products of quantized matrices are of 16-bit numbers; use bf16 or "
+            "fp16",
+        )
     sample = _sample(architecture, workload.type, workload.shape.input or Input())
     if isinstance(sample, Impossible):
         return sample
@@ -69,6 +77,7 @@ def resolve(
         layer=analyses.probed_layer(architecture, analysis) if analysis else None,
         precision=precision,
         attention=analyses.attention_of(analysis, runtime.attention) if analysis else runtime.attention,
+        quantization=runtime.quantization if quantized else None,
     )
 
 
