@@ -7,7 +7,6 @@ from typing import Any
 
 import torch
 
-from wattmark.api.benchmarkjob import ESTIMATED_OPTIMIZERS
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved, RunOrder
 from wattmark.api.report import RunFailure
@@ -94,8 +93,8 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     resolved = resolve(known, order.workload, order.runtime, order.gpus)
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)
-    if resolved.quantization is not None or resolved.optimizer in ESTIMATED_OPTIMIZERS:
-        raise RunError(RunFailure.INVALID_ORDER, "bitsandbytes' matrices and optimizers are estimated, not run")
+    if resolved.quantization is not None:
+        raise RunError(RunFailure.INVALID_ORDER, "runtime.quantization is estimated by its closed form, not run or traced")
     return source, known, resolved
 
 

@@ -1,7 +1,7 @@
 """Memory of inference: load, one forward pass, prefill and decode."""
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, static_cache, transformer
+from wattmark.estimate import convolution, quantized, static_cache, transformer
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
@@ -18,30 +18,36 @@ SMALL_TENSORS = 16 * MIB  # masks, positions, rotary tables, sampling
 def phases(question: Question) -> tuple[PhaseParts, ...]:
     """Every phase of an inference run with what the allocator holds at its fullest; workspaces apart."""
     weights = weights_part(question)
-    loaded = PhaseParts(Phase.LOAD, (weights,))
+    loaded = PhaseParts(Phase.LOAD, (weights, quantized.loading(question)))
+    products = quantized.forward(question, question.rows)
     if question.architecture.vocab is None or question.architecture.family is Family.ENCODER:
-        return loaded, PhaseParts(Phase.FORWARD, (weights, _temporaries(question)))
+        return loaded, PhaseParts(Phase.FORWARD, (weights, _temporaries(question), products))
     cache = _cache(question, steps=0)
     # Logits come when the layers' temporaries are gone: two moments of one phase.
-    layers = PhaseParts(Phase.PREFILL, (weights, cache, _temporaries(question)))
+    layers = PhaseParts(Phase.PREFILL, (weights, cache, _temporaries(question), products))
     logits = PhaseParts(Phase.PREFILL, (weights, cache, _hidden(question), _logits(question)))
     if not question.output_tokens:
         return loaded, layers, logits
     grown = _cache(question, question.output_tokens)
-    decode = PhaseParts(Phase.DECODE, (weights, grown, _decode_temporaries(question), _logits(question)))
+    products = quantized.forward(question, question.batch)
+    decode = PhaseParts(Phase.DECODE, (weights, grown, _decode_temporaries(question), products, _logits(question)))
     return loaded, layers, logits, decode
 
 
 def weights_part(question: Question) -> Part:
     """The weights, as the framework stores them: unique tensors, batch norm's running statistics included."""
     count = question.count
-    size = (count.total + count.buffers) * question.formats.weight
+    size = quantized.weight_bytes(question)
     tables = question.architecture.table_bytes
     adapters = question.trained_elements * question.formats.weight if question.adapters else 0
     return Part(
         ComponentName.WEIGHTS,
         exact(size + tables + adapters),
-        f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once"
+        (
+            f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once"
+            if question.resolved.quantization is None
+            else f"{count.total + count.buffers} stored elements, linear layers quantized: {size} B"
+        )
         + (f"; {tables} B of fixed tables" if tables else "")
         + (f"; {adapters} B of adapters" if adapters else ""),
     )

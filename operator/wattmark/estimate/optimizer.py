@@ -7,6 +7,9 @@ from wattmark.estimate.parts import Part
 from wattmark.estimate.question import Question
 from wattmark.models import Kind, Weights
 
+SMALLEST_IN_BYTES = 4096  # elements from which bitsandbytes keeps a tensor's states in 8 bits
+STATE_BLOCK = 256  # elements of a state that share a scale
+
 
 def states(question: Question) -> Part:
     """What an optimizer keeps from step to step, made in the first one."""
@@ -20,6 +23,12 @@ def states(question: Question) -> Part:
             elements = sum(weight.count * _factored(weight, question) for weight in question.trained)
             formula = f"Adafactor: {elements} rows and columns of matrices, elements of vectors x {size} B"
             return Part(ComponentName.OPTIMIZER, exact(elements * size), formula)
+        case Optimizer.ADAMW_8BIT:
+            tensors = [tensor for weight in question.trained for tensor in _tensors(weight, question)]
+            formula = f"AdamW in 8 bits: 2 states x {count} parameters x 1 B, 4 B in small tensors, and scales"
+            return Part(ComponentName.OPTIMIZER, exact(2 * sum(n * _byte_state(size) for size, n in tensors)), formula)
+        case Optimizer.LION:
+            return Part(ComponentName.OPTIMIZER, exact(4 * count), f"Lion: {count} parameters x 4 B")
         case Optimizer.ADAMW | Optimizer.ADAMW_FUSED | None:
             formula = f"AdamW: 2 states x {count} parameters x {size} B"
             return Part(ComponentName.OPTIMIZER, exact(2 * count * size), formula)
@@ -52,13 +61,36 @@ def _factored(weight: Weights, question: Question) -> int:
     return weight.outputs + weight.inputs + bias
 
 
+def _byte_state(elements: int) -> int:
+    """Bytes of one state of bitsandbytes' AdamW8bit (optim.optimizer.Optimizer2State.init_state), of one tensor.
+
+    A byte per element and four per block of 256; of a small tensor four bytes per element. The tables of both states,
+    2 KiB in all, are not counted.
+    """
+    if elements < SMALLEST_IN_BYTES:
+        return 4 * elements
+    return elements + 4 * -(-elements // STATE_BLOCK)
+
+
+def _tensors(weight: Weights, question: Question) -> tuple[tuple[int, int], ...]:
+    """Elements and number of the tensors that weights are: matrices, and their biases; a layer's experts are one.
+
+    Where one matrix gives query, key and value its three parts are counted apart, and so are their biases: that matters
+    where a part is small and the whole is not.
+    """
+    together = question.experts_together(weight)
+    size = weight.outputs * weight.inputs * together
+    bias = ((weight.outputs, weight.count),) if weight.bias else ()
+    return (size, weight.count // together), *bias
+
+
 def step_temporaries(question: Question) -> Part:
     """What one step holds beside parameters, gradients and states.
 
     Read in torch.optim: AdamW's foreach form, its default on a GPU, takes the root of all second moments as one list;
     parameter by parameter, as on a CPU, it holds the root and its corrected version. Adafactor goes parameter by
     parameter on both and multiplies rows and columns out to the size of the parameter, while the last parameter's
-    update is still there, and its new means. The others update in place.
+    update is still there, and its new means. The others update in place, bitsandbytes' in one kernel for each tensor.
     """
     size = question.formats.weight
     every, largest = question.trained_elements * size, question.largest_tensor * size
@@ -66,8 +98,8 @@ def step_temporaries(question: Question) -> Part:
     match question.resolved.optimizer:
         case Optimizer.SGD | Optimizer.SGD_MOMENTUM:
             return Part(ComponentName.WORKSPACE, exact(0), "SGD updates in place")
-        case Optimizer.ADAMW_FUSED:
-            return Part(ComponentName.WORKSPACE, exact(0), "a fused AdamW updates in place")
+        case Optimizer.ADAMW_FUSED | Optimizer.ADAMW_8BIT | Optimizer.LION:
+            return Part(ComponentName.WORKSPACE, exact(0), "a fused optimizer updates in place")
         case Optimizer.ADAFACTOR:
             means = max(_factored(weight, question) for weight in question.trained) * size
             formula = "Adafactor: updates of two tensors, one after the other, and one's new means"

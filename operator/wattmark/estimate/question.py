@@ -105,6 +105,11 @@ class Question:
         return self.output_tokens + (0 if encodes else self.input_tokens)
 
     @property
+    def rows(self) -> int:
+        """Tokens that go through a layer at once, of the longer side."""
+        return self.batch * max((run.tokens for _, run in self.passes()), default=1)
+
+    @property
     def pixels(self) -> tuple[int, int]:
         """Height and width of an image."""
         return self.resolved.input.height_pixels or 0, self.resolved.input.width_pixels or 0
@@ -186,10 +191,13 @@ class Question:
         """Elements of the largest single tensor that is trained."""
         return max(self._elements(weight) for weight in self.trained)
 
+    def experts_together(self, weight: Weights) -> int:
+        """How many of the equal matrices are one tensor: the experts of a layer, else each is one."""
+        return weight.count // self.stacks[-1].layers if weight.kind is Kind.EXPERT else 1
+
     def _elements(self, weight: Weights) -> int:
-        """Elements of one tensor: a layer's experts are one."""
-        together = weight.count // self.stacks[-1].layers if weight.kind is Kind.EXPERT else 1
-        return together * weight.outputs * weight.inputs
+        """Elements of one tensor."""
+        return self.experts_together(weight) * weight.outputs * weight.inputs
 
     @property
     def stacks(self) -> tuple[Stack, ...]:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, optimizer, transformer
+from wattmark.estimate import convolution, optimizer, quantized, transformer
 from wattmark.estimate.inference import weights_part
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
@@ -61,7 +61,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
     late = every if question.accumulates else _gradients(size - moments.missing)
     last = _gradients(size + (largest if question.accumulates else 0))
     return (
-        PhaseParts(Phase.LOAD, (weights,)),
+        PhaseParts(Phase.LOAD, (weights, quantized.loading(question))),
         PhaseParts(
             Phase.FORWARD,
             (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False), before),
@@ -69,7 +69,18 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
         *_recomputed(question, moments, (weights, states, before)),
         PhaseParts(Phase.BACKWARD, (*started, _gradients(first), _logits(question, backward=True))),
         *_projected(question, moments, started),
-        PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.late), late, _layer_copies(question))),
+        *_products(question, moments, (weights, states, before)),
+        PhaseParts(
+            Phase.BACKWARD,
+            (
+                weights,
+                states,
+                moments.part(moments.late),
+                late,
+                _layer_copies(question),
+                quantized.backward(question, question.rows),
+            ),
+        ),
         PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.last), last)),
         PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(question))),
     )
@@ -86,11 +97,21 @@ def _projected(question: Question, moments: _Moments, there: tuple[Part, ...]) -
     return (PhaseParts(Phase.BACKWARD, (*there, part, _gradients(made))),)
 
 
+def _products(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """Products with quantized matrices in the last layer, on the way there and back: before and after the logits."""
+    if question.resolved.quantization is None:
+        return ()
+    ahead = (_copies(question), moments.part(moments.forward), quantized.forward(question, question.rows))
+    back = (_kept_copies(question), moments.part(moments.early), quantized.backward(question, question.rows))
+    return PhaseParts(Phase.FORWARD, (*there, *ahead)), PhaseParts(Phase.BACKWARD, (*there, *back))
+
+
 def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
     """The two moments that only checkpointing has: a layer that runs and saves nothing, and one that is run again."""
     if moments.running is None or moments.again is None:
         return ()
-    running = (*there, _copies(question), moments.part(moments.running))
+    ahead, back = quantized.forward(question, question.rows), quantized.backward(question, question.rows)
+    running = (*there, _copies(question), moments.part(moments.running), ahead)
     decoder = question.architecture.decoder
     # The decoder's first layer may be fuller than its last, with the encoder's inputs still there: gradients of the
     # other layers are, and may be more than the inputs that are gone.
@@ -99,7 +120,8 @@ def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) 
         gone = question.batch * question.input_tokens * decoder.hidden * question.formats.stream
         matrices = 0 if question.adapters else question.layer_matrices
         done = (decoder.layers - 1) * max(0, matrices * question.formats.weight - gone)
-    again = (*there, _layer_copies(question), moments.part(moments.again), _gradients(moments.gradients + done))
+    gradients = _gradients(moments.gradients + done)
+    again = (*there, _layer_copies(question), moments.part(moments.again), back, gradients)
     return PhaseParts(Phase.FORWARD, running), PhaseParts(Phase.BACKWARD, again)
 
 
@@ -110,6 +132,7 @@ def _copies(question: Question) -> Part:
         return Part(ComponentName.AUTOCAST_COPIES, exact(0), "no autocast: matrices are used as stored")
     # The output projection is a matrix too, and tied it is counted with the embeddings.
     matrices = count.linear + count.convolution + (question.projection if question.architecture.tied else 0)
+    matrices -= quantized.elements(question)
     return Part(
         ComponentName.AUTOCAST_COPIES,
         exact(matrices * formats.compute),
@@ -129,7 +152,9 @@ def _layer_copies(question: Question) -> Part:
     """Copies of the layer that is computed again."""
     if not question.formats.mixed:
         return _copies(question)
-    size = question.layer_matrices * question.formats.compute
+    layers = sum(stack.layers for stack in question.stacks)
+    matrices = question.layer_matrices - (quantized.elements(question) // layers if layers else 0)
+    size = max(0, matrices) * question.formats.compute
     return Part(ComponentName.AUTOCAST_COPIES, exact(size), "matrices of the layer that is computed again")
 
 

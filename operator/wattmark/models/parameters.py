@@ -10,9 +10,7 @@ class ParameterCount:
     """Parameters by what they do. `total` is all that is stored; `active` is what one token passes through.
 
     `active` is `total` but for experts. `buffers` are floating-point
-    elements that are no parameters (batch norm's running statistics) and take memory all the same. `quantizable`
-    are the elements of linear layers but the output projection, biases apart: what int8 and nf4 replace.
-    `linear_outputs` are those layers' rows, which carry the quantization's scales.
+    elements that are no parameters (batch norm's running statistics) and take memory all the same.
     """
 
     total: int
@@ -24,8 +22,6 @@ class ParameterCount:
     other: int
     active: int
     buffers: int
-    quantizable: int
-    linear_outputs: int
 
 
 def stored_weights(architecture: Architecture, head: Head, *, pretrained: bool = False) -> tuple[Weights, ...]:
@@ -48,8 +44,6 @@ def parameters(architecture: Architecture, head: Head, *, pretrained: bool = Fal
         by_kind[weight.kind] += weight.elements * weight.count
     total = sum(by_kind.values())
     idle = sum(weight.elements * max(0, weight.count - weight.passes) for weight in stored)
-    # bitsandbytes leaves the output projection and classifiers alone, whose errors reach the result undamped.
-    inner = [weight for weight in architecture.body if weight.kind is Kind.LINEAR]
     return ParameterCount(
         total=total,
         embedding=by_kind[Kind.EMBEDDING],
@@ -60,6 +54,4 @@ def parameters(architecture: Architecture, head: Head, *, pretrained: bool = Fal
         other=by_kind[Kind.OTHER],
         active=total - idle,
         buffers=architecture.buffers,
-        quantizable=sum(weight.outputs * weight.inputs * weight.count for weight in inner),
-        linear_outputs=sum(weight.outputs * weight.count for weight in inner),
     )

@@ -7,10 +7,12 @@ from typing import Any
 import torch
 
 from wattmark.api.order import Resolved
+from wattmark.api.report import RunFailure
 from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.models import Family, Modality
 from wattmark_runner.data import class_labels, images, sound, token_ids
 from wattmark_runner.device import Device
+from wattmark_runner.failures import RunError
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
 from wattmark_runner.workloads.adapters import adapt
@@ -65,7 +67,7 @@ def _accelerator(mixed: str, device: Device, passes: int) -> Any:
 
 
 def optimizer_of(resolved: Resolved, parameters: Iterable[torch.nn.Parameter]) -> torch.optim.Optimizer:
-    """The resolved optimizer over the parameters."""
+    """The resolved optimizer over the parameters. RunError InvalidOrder for those that are only estimated."""
     match resolved.optimizer:
         case Optimizer.ADAMW_FUSED:
             return torch.optim.AdamW(parameters, lr=_LEARNING_RATE, fused=True)
@@ -77,6 +79,9 @@ def optimizer_of(resolved: Resolved, parameters: Iterable[torch.nn.Parameter]) -
             return torch.optim.SGD(parameters, lr=_LEARNING_RATE, momentum=0.9)
         case Optimizer.ADAMW | None:
             return torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
+        case Optimizer.ADAMW_8BIT | Optimizer.LION:
+            name = resolved.optimizer.value
+            raise RunError(RunFailure.INVALID_ORDER, f"training.optimizer {name} is estimated, not run or traced")
 
 
 def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:

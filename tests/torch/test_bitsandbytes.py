@@ -1,0 +1,138 @@
+"""What bitsandbytes quantizes and how many bytes its matrices and states take, against the library itself."""
+
+import copy
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.torch.small_models import MODELS, attention_of, built
+from tests.torch.test_parameter_counts import built as on_meta
+from tests.torch.test_parameter_counts import known
+
+from wattmark.api.model import Weights
+from wattmark.api.order import Resolved, ResolvedInput
+from wattmark.api.runtime import Precision, QuantizationSpec
+from wattmark.api.training import Optimizer
+from wattmark.api.workload import WorkloadType
+from wattmark.estimate import Question
+from wattmark.estimate.optimizer import states
+from wattmark.estimate.quantized import matrices, weight_bytes
+from wattmark.models import Architecture, architecture, head_for, known_ids
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+bitsandbytes = pytest.importorskip("bitsandbytes")
+from transformers.integrations.bitsandbytes import replace_with_bnb_linear  # noqa: E402
+from transformers.quantizers.base import HfQuantizer  # noqa: E402
+
+INT8 = {"type": "BitsAndBytesInt8"}
+NF4 = {"type": "BitsAndBytesNF4"}
+DOUBLE = {**NF4, "bitsAndBytesNF4": {"doubleQuantization": True}}
+OPTIONS: list[Any] = [
+    pytest.param(INT8, {"load_in_8bit": True}, id="int8"),
+    pytest.param(NF4, {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4"}, id="NF4"),
+    pytest.param(
+        DOUBLE,
+        {"load_in_4bit": True, "bnb_4bit_quant_type": "nf4", "bnb_4bit_use_double_quant": True},
+        id="NF4 with double quantization",
+    ),
+]
+
+
+def question(
+    read: Architecture,
+    workload: WorkloadType,
+    quantization: dict[str, Any] | None = None,
+    optimizer: Optimizer | None = None,
+) -> Question:
+    resolved = Resolved(
+        workload_type=workload,
+        batch_size_per_device=1,
+        input=ResolvedInput(input_tokens=8),
+        optimizer=optimizer,
+        precision=Precision.BF16,
+        attention=attention_of(""),
+        quantization=None if quantization is None else QuantizationSpec.read(quantization),
+    )
+    return Question(read, resolved, Weights.RANDOM, on_gpu=True)
+
+
+def one_of_each_kind() -> list[Any]:
+    """A known model of each class, tied or not, with each head that a workload puts on it."""
+    found: dict[Any, Any] = {}
+    for model_id in known_ids():
+        read = known(model_id)[1]
+        for workload in WorkloadType:
+            head = head_for(read, workload)
+            case = pytest.param(model_id, workload, id=f"{model_id} {head}")
+            found.setdefault((read.model_type, read.tied, head), case)
+    return list(found.values())
+
+
+@pytest.mark.parametrize(("model_id", "workload"), one_of_each_kind())
+def test_the_matrices_are_those_that_transformers_replaces(model_id: str, workload: WorkloadType) -> None:
+    config, read = known(model_id)
+    model = on_meta(config, head_for(read, workload))
+    asked = question(read, workload, INT8)
+    config_of_it = transformers.BitsAndBytesConfig(load_in_8bit=True)
+    skipped = HfQuantizer.get_modules_to_not_convert(model, None, model._keep_in_fp32_modules)
+    replace_with_bnb_linear(model, skipped, config_of_it)
+    replaced = [m for m in model.modules() if isinstance(m, bitsandbytes.nn.Linear8bitLt)]
+    sizes = Counter((m.out_features, m.in_features) for m in replaced)
+    predicted: Counter[tuple[int, int]] = Counter()
+    for weight in matrices(asked):
+        predicted[weight.outputs, weight.inputs] += weight.count
+    assert predicted == sizes
+
+
+def bytes_of(model: Any) -> int:
+    """Bytes of parameters, of what bitsandbytes keeps beside them, and of buffers that are no fixed tables."""
+    buffers = [b for n, b in model.named_buffers() if n in model.state_dict() and b.is_floating_point()]
+    kept = [*model.parameters(), *buffers]
+    for parameter in model.parameters():
+        state = getattr(parameter, "quant_state", None)
+        if state is not None:
+            kept += [state.absmax, state.code]
+            kept += [] if state.offset is None else [state.offset, state.state2.absmax, state.state2.code]
+        kept += [parameter.SCB] if getattr(parameter, "SCB", None) is not None else []
+    storages = {t.untyped_storage().data_ptr(): t.untyped_storage().nbytes() for t in kept}
+    return sum(storages.values())
+
+
+@pytest.mark.parametrize(("quantization", "options"), OPTIONS)
+@pytest.mark.parametrize("name", [name for name in MODELS if "eager" not in name])
+def test_quantized_weights_take_as_many_bytes(
+    name: str, quantization: dict[str, Any], options: dict[str, Any], tmp_path: Path
+) -> None:
+    read = architecture(MODELS[name])
+    assert isinstance(read, Architecture)
+    head = head_for(read, WorkloadType.INFERENCE)
+    built(copy.deepcopy(MODELS[name]), head, attention_of(name), torch.bfloat16).save_pretrained(tmp_path)
+    model = getattr(transformers, head.value).from_pretrained(
+        tmp_path,
+        dtype=torch.bfloat16,
+        device_map={"": "cpu"},
+        quantization_config=transformers.BitsAndBytesConfig(**options, bnb_4bit_compute_dtype=torch.bfloat16),
+    )
+    asked = question(read, WorkloadType.INFERENCE, quantization)
+    assert weight_bytes(asked) == bytes_of(model)
+
+
+BNB_OPTIMIZERS = {Optimizer.ADAMW_8BIT: bitsandbytes.optim.AdamW8bit, Optimizer.LION: bitsandbytes.optim.Lion}
+
+
+@pytest.mark.parametrize("optimizer", BNB_OPTIMIZERS)
+@pytest.mark.parametrize("name", MODELS)
+def test_states_take_as_many_bytes(name: str, optimizer: Optimizer) -> None:
+    read = architecture(MODELS[name])
+    assert isinstance(read, Architecture)
+    model = built(MODELS[name], head_for(read, WorkloadType.TRAINING), attention_of(name), torch.bfloat16)
+    real = BNB_OPTIMIZERS[optimizer](model.parameters(), lr=1e-5)
+    for parameter in model.parameters():
+        parameter.grad = torch.zeros_like(parameter)
+    real.step()
+    tables = ("qmap1", "qmap2")  # two for all tensors
+    kept = [v for s in real.state.values() for k, v in s.items() if isinstance(v, torch.Tensor) and k not in tables]
+    predicted = states(question(read, WorkloadType.TRAINING, optimizer=optimizer)).size.likely
+    assert predicted == sum(value.nbytes for value in kept)
