@@ -101,6 +101,15 @@ TAKEN = [
     taken("suspended from the start", suspend=True),
     taken("no retries", maxInfrastructureRetries=0),
     taken("a requirement", CHECK, require="FitsNow"),
+    taken("a question about int8", CHECK, runtime={"quantization": {"type": "BitsAndBytesInt8"}}),
+    taken(
+        "a question about QLoRA",
+        CHECK,
+        workload={"type": "Training", "training": {"lora": {}, "optimizer": "AdamW8Bit"}},
+        runtime={"quantization": {"type": "BitsAndBytesNF4", "bitsAndBytesNF4": {"doubleQuantization": True}}},
+    ),
+    taken("a question about Lion", CHECK, workload={"type": "Training", "training": {"optimizer": "Lion"}}),
+    taken("a run of what is not quantized", runtime={"quantization": {"type": "None"}}),
     taken(
         "a place", placement={"nodeSelector": {"zone": "a"}, "priorityClassName": "low", "runtimeClassName": "nvidia"}
     ),
@@ -219,6 +228,35 @@ RULES = [
         "spec: Invalid value: spec.resources.gpusPerNode must be 1: the question is about GPUs",
         CHECK,
         resources={"gpusPerNode": 0},
+    ),
+    refused(
+        "NF4's options beside int8",
+        at("runtime.quantization", "quantization.bitsAndBytesNF4 goes with quantization.type BitsAndBytesNF4"),
+        CHECK,
+        runtime={"quantization": {"type": "BitsAndBytesInt8", "bitsAndBytesNF4": {}}},
+    ),
+    refused(
+        "quantized matrices that are trained",
+        "spec: Invalid value: spec.workload.training.lora goes with spec.runtime.quantization: quantized matrices "
+        "cannot be trained themselves",
+        CHECK,
+        workload={"type": "Training", "training": {}},
+        runtime={"quantization": {"type": "BitsAndBytesNF4"}},
+    ),
+    refused(
+        "a run of a quantized model",
+        "spec: Invalid value: spec.runtime.quantization must be None: a ModelCheck estimates quantized models, the "
+        "runner does not run them",
+        runtime={"quantization": {"type": "BitsAndBytesInt8"}},
+    ),
+    *(
+        refused(
+            f"a run with {optimizer}",
+            "spec: Invalid value: spec.workload.training.optimizer must not be AdamW8Bit or Lion: a ModelCheck "
+            "estimates them, the runner does not run them",
+            workload={"type": "Training", "training": {"optimizer": optimizer}},
+        )
+        for optimizer in ("AdamW8Bit", "Lion")
     ),
     tolerating(
         "a taint of the node's life cycle",
@@ -339,7 +377,7 @@ SCHEMA = [
     refused(
         "another optimizer",
         "spec.workload.training.optimizer: Unsupported value: ",
-        workload={"type": "Training", "training": {"optimizer": "Lion"}},
+        workload={"type": "Training", "training": {"optimizer": "Muon"}},
     ),
     refused(
         "an adapter without width",
@@ -377,6 +415,15 @@ SCHEMA = [
         workload={"type": "Analysis", "analysis": {"kind": "ConceptAnalysis", "layer": 0}},
     ),
     inferring("another cache", "spec.workload.inference.cache: Unsupported value: ", cache="Paged"),
+    refused(
+        "another quantization",
+        "spec.runtime.quantization.type: Unsupported value: ",
+        CHECK,
+        runtime={"quantization": {"type": "GPTQ"}},
+    ),
+    refused(
+        "a quantization without a type", "spec.runtime.quantization.type: Required value", runtime={"quantization": {}}
+    ),
     refused("another precision", "spec.runtime.precision: Unsupported value: ", runtime={"precision": "fp8"}),
     refused("another attention", "spec.runtime.attention: Unsupported value: ", runtime={"attention": "Flash"}),
     sized("two GPUs", body("resources.gpusPerNode", "should be less than or equal to 1"), gpusPerNode=2),

@@ -12,7 +12,7 @@ from tests.unit.test_writing import applied as by_the_rfc
 
 from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
-from wattmark.api.fallback import Fallback
+from wattmark.api.fallback import Change, Fallback
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.fit.fallbacks import applied, with_patch
 from wattmark.fleet.nodes import Member, NodeType, Offer, SeenNode, cpu_type
@@ -105,8 +105,32 @@ OFFERED: list[Any] = [
     pytest.param(
         ("a100",),
         check(**training(8, 2048)),
-        ["FusedOptimizer GradientCheckpointing Precision BatchSize"],
+        [
+            "GradientCheckpointing OptimizerStates Precision",
+            "FusedOptimizer GradientCheckpointing Precision BatchSize",
+        ],
         id="only several changes together",
+    ),
+    pytest.param(
+        ("l4",),
+        check(**training(1, 512)),
+        ["Quantization Adapters"],
+        id="far too large to be trained: adapters beside quantized matrices",
+    ),
+    pytest.param(
+        ("slice",),
+        check("Qwen/Qwen2.5-7B", resources={"gpu": {"resourceName": "nvidia.com/mig-1g.10gb"}}, **inference(1, 512)),
+        ["Quantization"],
+        id="weights that are too large",
+    ),
+    pytest.param(
+        ("l4",),
+        check(
+            workload={"type": "Training", "training": {"lora": {}, "batchSizePerDevice": 1}},
+            runtime={"precision": "fp16-mixed", "quantization": {"type": "BitsAndBytesNF4"}},
+        ),
+        [],
+        id="QLoRA fits",
     ),
     pytest.param(
         ("l4",),
@@ -179,6 +203,14 @@ def test_a_run_on_the_cpu_is_given_more_memory_or_less_to_do() -> None:
     assert (found.fits, named(found.fallbacks)[0]) == (False, "BatchSize")
 
 
+def test_a_run_is_offered_only_what_its_runner_runs() -> None:
+    job = BenchmarkJobSpec.read({"model": {"id": "meta-llama/Llama-3.1-8B"}, **training(1, 512)})
+    found = for_benchmark(job, facts(job.model, None), fleet("l4", "a100")).fallbacks
+    assert [with_patch(job, fallback.patch) for fallback in found]
+    changes = {change for fallback in found for change in fallback.changes}
+    assert Change.ADAPTERS in changes and not changes & {Change.QUANTIZATION, Change.OPTIMIZER_STATES}
+
+
 def test_another_product_saves_nothing_by_itself() -> None:
     spec = check("gpt2", resources={"gpu": {"products": ["NVIDIA-L40S"]}})
     (found,) = ask(fleet("l4"), spec).fallbacks
@@ -198,10 +230,18 @@ def specs(draw: st.DrawFn) -> ModelCheckSpec:
     if model in MODELS and draw(st.booleans()):
         shape["input"] = {"text": {"inputTokens": draw(st.integers(1, 512))}}
     if kind == "Training":
-        shape["optimizer"] = draw(st.sampled_from(["AdamW", "Adafactor", "SGD"]))
+        shape["optimizer"] = draw(st.sampled_from(["AdamW", "Adafactor", "SGD", "AdamW8Bit", "Lion"]))
         shape["gradientAccumulationSteps"] = draw(st.sampled_from([1, 3]))
     fitting = ["fp32", "tf32", "bf16"] + (["bf16-mixed", "fp16-mixed"] if kind == "Training" else ["fp16"])
-    runtime = {"precision": draw(st.sampled_from(fitting)), "attention": draw(st.sampled_from(["Auto", "Eager"]))}
+    runtime: dict[str, Any] = {
+        "precision": draw(st.sampled_from(fitting)),
+        "attention": draw(st.sampled_from(["Auto", "Eager"])),
+    }
+    if model in MODELS and kind == "Training" and draw(st.booleans()):
+        shape["lora"] = {"rank": draw(st.sampled_from([1, 16]))}
+    if runtime["precision"] not in ("fp32", "tf32") and (kind == "Inference" or "lora" in shape):
+        how = draw(st.sampled_from(["None", "BitsAndBytesInt8", "BitsAndBytesNF4"]))
+        runtime["quantization"] = {"type": how}
     return check(model, workload={"type": kind, kind.lower(): shape}, runtime=runtime)
 
 

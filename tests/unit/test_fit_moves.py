@@ -8,7 +8,8 @@ from tests.unit.test_fit_most import asked
 from tests.unit.test_fit_verdicts import OFFER
 
 from wattmark.fit.checks import Ground
-from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, another_gpu, smaller_batch, smaller_sibling
+from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, another_gpu, smaller_batch, smaller_sibling
+from wattmark.fit.proposal import Move
 
 GIB = 1 << 30
 PLACE = Ground("l4", OFFER, None, 64 * GIB, 100 * GIB)
@@ -28,14 +29,6 @@ PROPOSALS = [
         "another_precision",
         [{"runtime": {"precision": "fp16-mixed"}}, {"runtime": {"precision": "bf16"}}],
         id="autocast -> an older GPU's, or no fp32 weights",
-    ),
-    pytest.param("gpt2", {}, "lighter_optimizer", [], id="inference has no optimizer"),
-    pytest.param(
-        "gpt2",
-        TRAINED,
-        "lighter_optimizer",
-        [{"workload": {"training": {"optimizer": name}}} for name in ("Adafactor", "SGD")],
-        id="AdamW -> fewer states, or none",
     ),
     pytest.param(
         "gpt2",

@@ -20,9 +20,12 @@ class Change(StrEnum):
     GRADIENT_CHECKPOINTING = "GradientCheckpointing"
     GRADIENT_ACCUMULATION = "GradientAccumulation"
     NODE_TYPE = "NodeType"
+    OPTIMIZER_STATES = "OptimizerStates"
     BATCH_SIZE = "BatchSize"
     PRECISION = "Precision"
     OPTIMIZER = "Optimizer"
+    QUANTIZATION = "Quantization"
+    ADAPTERS = "Adapters"
     INPUT_LENGTH = "InputLength"
     MODEL = "Model"
 

@@ -10,12 +10,14 @@ class Formats:
     """Bytes of an element: of a stored weight (and its gradient and optimizer states), and of arithmetic.
 
     `mixed` is autocast: weights stay in fp32 and a 16-bit copy of every matrix is made for the arithmetic.
-    `narrow_stream` tells that nothing raises the residual stream again.
+    `narrow_stream` tells that nothing raises the residual stream again; `wide_results` that matrices give their result
+    in the format of their input, as bitsandbytes' do, which autocast does not know.
     """
 
     weight: int
     compute: int
     narrow_stream: bool = False
+    wide_results: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -26,6 +28,11 @@ class Formats:
     def stream(self) -> int:
         """Bytes of an element of the residual stream: autocast keeps normalizations and sums in fp32."""
         return self.weight if self.mixed and not self.narrow_stream else self.compute
+
+    @property
+    def result(self) -> int:
+        """Bytes of an element of what a layer's matrix gives."""
+        return self.stream if self.wide_results else self.compute
 
 
 _FORMATS = {

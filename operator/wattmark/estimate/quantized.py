@@ -11,7 +11,8 @@ from wattmark.api.runtime import Precision, QuantizationType
 from wattmark.estimate.interval import Interval, exact
 from wattmark.estimate.parts import Part
 from wattmark.estimate.question import Question
-from wattmark.models import Kind, Per, Weights
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Kind, Per, Stack, Weights
 
 SCALE_BYTES = 4
 NF4_BLOCK, SCALE_BLOCK = 64, 256  # elements that share a scale, and scales that share one
@@ -82,6 +83,21 @@ def backward(question: Question, rows: int) -> Part:
     """What products of a backward pass make: the matrix in 16 bits again, with its scales."""
     made = _products(question, rows).backward
     return _part(question, rows, made, made)
+
+
+def uncheckpointed(question: Question, stack: Stack, run: Pass, *, post: bool) -> int:
+    """Bytes that one layer keeps per sample although it is computed again, of what LLM.int8() reads.
+
+    autograd._functions.MatMul8bitLt keeps its input as an attribute, which checkpointing without reentering autograd
+    (transformers' default) does not see. The layer's own input is kept anyway, where no norm stands before attention.
+    """
+    if _type(question) is not QuantizationType.INT8:
+        return 0
+    formats = question.formats
+    hidden = (1 if post else 2) * stack.hidden + (stack.hidden if stack.cross_attention else 0)
+    query = stack.query_width * (2 if stack.cross_attention else 1)
+    inner = 0 if stack.experts or _kept(question) else stack.intermediate
+    return run.tokens * ((hidden + inner) * formats.result + query * formats.compute)
 
 
 def _part(question: Question, rows: int, made: int, usual: int) -> Part:

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 from wattmark.api import model
 from wattmark.api.order import Resolved
-from wattmark.api.runtime import Attention
+from wattmark.api.runtime import Attention, QuantizationType
 from wattmark.api.training import GradientCheckpointing, LoraTargets
 from wattmark.api.workload import Cache, WorkloadType
 from wattmark.estimate.formats import Formats, formats
@@ -52,7 +52,8 @@ class Question:
         """Bytes of the elements."""
         found = formats(self.resolved.precision)
         # A GPU's autocast normalizes in fp32, a CPU's in the format that comes: of a matrix, if embeddings pass one.
-        return replace(found, narrow_stream=self.architecture.projected_embeddings and not self.on_gpu)
+        narrow = self.architecture.projected_embeddings and not self.on_gpu
+        return replace(found, narrow_stream=narrow, wide_results=self.resolved.quantization is not None)
 
     @property
     def projection(self) -> int:
@@ -127,8 +128,9 @@ class Question:
     @property
     def adapters(self) -> Adapters | None:
         """The adapters that are trained in place of the model's own parameters."""
-        lora = self.resolved.lora
-        return None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR)
+        lora, quantization = self.resolved.lora, self.resolved.quantization
+        int8 = quantization is not None and quantization.type is QuantizationType.INT8
+        return None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR, int8)
 
     @property
     def head(self) -> Head:

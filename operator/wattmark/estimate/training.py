@@ -176,6 +176,7 @@ def _layers(question: Question) -> _Moments:
         edges += hidden * _edge_bytes(question, mask, post=post)
         size += stack.layers * one + transformer.shared(stack, run, formats)
         inputs += (stack.layers - 1) * hidden * formats.stream  # the first layer's is counted with the edges
+        inputs += stack.layers * batch * quantized.uncheckpointed(question, stack, run, post=post)
         fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
         # The norm behind the last layer is gone.
         backward = max(backward, fullest - one - (0 if post else hidden * formats.stream))

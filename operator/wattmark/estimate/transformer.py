@@ -22,10 +22,14 @@ ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four ind
 
 @dataclass(frozen=True, slots=True)
 class Adapters:
-    """Low-rank adapters beside frozen matrices: of attention, and, with `mlp`, of the feed-forward part as well."""
+    """Low-rank adapters beside frozen matrices: of attention, and, with `mlp`, of the feed-forward part as well.
+
+    `saves_inputs` tells that the frozen matrices save what they read, as LLM.int8()'s do, with or without an adapter.
+    """
 
     rank: int
     mlp: bool
+    saves_inputs: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,12 +65,15 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
     widths = max(HELD_WIDTHS[stack.activation], (4 if stack.fused_gate else 3) if stack.gated else 0)
     copies = max(1, stack.experts_per_token)
     routed = stack.experts_per_token * stack.hidden  # a token's copies, one for each of its experts
-    forward = run.tokens * (4 * stack.hidden * formats.stream + (copies * widths * stack.intermediate + routed) * size)
+    forward = run.tokens * (
+        4 * stack.hidden * formats.stream + copies * widths * stack.intermediate * formats.result + routed * size
+    )
     if run.eager:
         return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
     return max(
         forward,
-        run.tokens * (3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * size),
+        run.tokens
+        * (3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * formats.result),
     )
 
 
@@ -156,12 +163,13 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
     if run.adapters and run.adapters.mlp:
         # The last matrix's input has two gradients, its own and its adapter's, which are added to a third; autocast
-        # makes the adapter's in fp32 and casts it.
-        widths = max(widths, 5 if formats.mixed else 2)
+        # makes the adapter's in fp32 and casts it; of a quantized matrix all three are in fp32.
+        narrow = formats.result == size
+        widths = max(widths, (5 if narrow else 3) if formats.mixed else 2)
     residual = run.tokens * stack.hidden * formats.stream
     behind = residual if post else 0
     ending = everything + (2 if again else 1) * residual + run.tokens * stack.hidden * size
-    forward = max(ending, everything + run.tokens * widths * width * size + residual - behind)
+    forward = max(ending, everything + run.tokens * widths * width * formats.result + residual - behind)
     if not run.eager:
         return forward
     gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, run, formats))
@@ -202,6 +210,8 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
     if run.adapters and formats.mixed and not run.eager:
         total += run.tokens * stack.query_width * size  # the output matrix's adapter casts its input for itself
+    if run.adapters and run.adapters.saves_inputs and formats.result != size:
+        total += run.tokens * stack.hidden * formats.result  # beside an adapter's copies
     if stack.fp32_scores and not formats.mixed:
         total += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 - size)
     if stack.fused_projections and stack.rotary and not run.eager:
@@ -244,18 +254,26 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
         inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
     raised = 0
-    if stack.activation == "gelu_new" and formats.mixed and run.on_gpu:
+    if stack.activation == "gelu_new" and formats.mixed and run.on_gpu and formats.result == size:
         # A GPU's autocast takes powers in fp32: the input's copy, the tangent, its sum, and the result before a gate.
         raised = (4 if stack.gated else 3) * (4 - size) * width
     inner = 0
     dropped = 0 if stack.gated else 1
-    if run.adapters and not run.adapters.mlp:  # no matrix of this part saves its input
-        inputs = dropped = 0
-        widths -= 0 if stack.activation == "relu" and not stack.gated else 1
+    kept = stack.activation == "relu" and not stack.gated  # the activation saves its own result
+    narrow = 1  # the product, as the last matrix, or its adapter, reads it
+    if run.adapters and run.adapters.saves_inputs:
+        narrow = 0
+        if formats.result != size:
+            inputs = (inputs if run.adapters.mlp else 0) + stack.hidden * formats.result
+    elif run.adapters and not run.adapters.mlp:  # no matrix of this part saves its input
+        inputs = dropped = narrow = 0
+        widths -= 0 if kept else 1
+    elif kept and formats.result != size:
+        widths += 1
     if stack.inner_dropout and stack.hidden_dropout > 0:
         # A mask; and the dropped version, unless only that is still needed, as behind a gate's product.
         inner = width * mask_bytes(run, formats) + dropped * width * size
-    return inputs + widths * width * size + raised + inner
+    return inputs + ((widths - narrow) * formats.result + narrow * size) * width + raised + inner
 
 
 def _mixture_saved(stack: Stack, formats: Formats) -> int:

@@ -15,7 +15,8 @@ from wattmark.api.schema import Model
 from wattmark.estimate import Unknown
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT, Move, Patch, Proposal
+from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT
+from wattmark.fit.proposal import Move, Patch, Proposal
 from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.models.resolve import Impossible
 
@@ -139,7 +140,7 @@ def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]
         one = proposals[-1]  # the one that saves most
         both = one if base is None else _joined(base, one)
         after = _after(wanted, both)
-        if after is not None:
+        if after is not None and _tried(wanted, both, grounds) is None:  # else the second is surplus
             yield from _first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds)
 
 
@@ -192,7 +193,7 @@ def _patched(spec: S, patch: Patch) -> S:
 def _joined(first: Proposal, second: Proposal) -> Proposal:
     """Both, the second on top of the first. Another optimizer takes the place of the fused one."""
     words = dict(zip(first.changes, first.words, strict=True))
-    if Change.OPTIMIZER in second.changes:
+    if Change.OPTIMIZER in second.changes or Change.OPTIMIZER_STATES in second.changes:
         words.pop(Change.FUSED_OPTIMIZER, None)
     words |= dict(zip(second.changes, second.words, strict=True))
     return Proposal(

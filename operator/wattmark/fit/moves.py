@@ -1,48 +1,30 @@
 """Changes of a spec that may make it fit, each as a merge patch with its cost in words; not yet checked. Pure."""
 
 import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from difflib import SequenceMatcher
 from functools import cache
-from typing import Any
 
 from wattmark import models
 from wattmark.api.analysis import AnalysisKind
 from wattmark.api.fallback import Change
 from wattmark.api.model import SourceType
-from wattmark.api.order import Resolved
 from wattmark.api.runtime import Attention, Precision
 from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit.checks import HOST_MEMORY, Ground
+from wattmark.fit.compression import adapters, lighter_optimizer, narrower_states, quantized, quantized_adapters
 from wattmark.fit.demand import Demand
 from wattmark.fit.most import Axis, most_that_fit
+from wattmark.fit.proposal import Move, Proposal, of_workload
 from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.fleet.offers import MIB
 from wattmark.models import Architecture
 from wattmark.observe import quantity
 
-Patch = Mapping[str, Any]
 MOST_STEPS = 1024  # the bound of gradientAccumulationSteps
-
-
-@dataclass(frozen=True, slots=True)
-class Proposal:
-    """Changes, with what each is and costs in words.
-
-    `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes.
-    """
-
-    changes: tuple[Change, ...]
-    words: tuple[str, ...]
-    patch: Patch
-    changes_result: bool
-    model: tuple[Architecture, str] | None = None
-
-
-Move = Callable[[Demand, tuple[Ground, ...]], Iterator[Proposal]]
 
 
 def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -72,7 +54,7 @@ def fused_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
     """The optimizer without temporaries as large as the parameters."""
     if wanted.resolved.optimizer is Optimizer.ADAMW and wanted.spec.resources.gpus_per_node:
         said = "fused AdamW: the same update without temporaries; as fast or faster"
-        patch = _of_workload(wanted.resolved, {"optimizer": "AdamWFused"})
+        patch = of_workload(wanted.resolved, {"optimizer": "AdamWFused"})
         yield Proposal((Change.FUSED_OPTIMIZER,), (said,), patch, changes_result=False)
 
 
@@ -80,7 +62,7 @@ def checkpointing(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
     """Keep each layer's input alone, and compute the rest again."""
     if wanted.resolved.gradient_checkpointing is GradientCheckpointing.NONE and wanted.architecture.checkpointable:
         said = "gradient checkpointing: each layer is computed again in the backward pass, about a third more work"
-        patch = _of_workload(wanted.resolved, {"gradientCheckpointing": "Full"})
+        patch = of_workload(wanted.resolved, {"gradientCheckpointing": "Full"})
         yield Proposal((Change.GRADIENT_CHECKPOINTING,), (said,), patch, changes_result=False)
 
 
@@ -98,7 +80,7 @@ def accumulation(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propos
     batch_norm = "; batch norm sees fewer samples at a time" if wanted.architecture.convolutions else ""
     said = f"{divided * steps} passes of {batch // divided} samples instead of {steps} of {batch}: slower{batch_norm}"
     sizes = {"batchSizePerDevice": batch // divided, "gradientAccumulationSteps": divided * steps}
-    patch = _of_workload(wanted.resolved, sizes)
+    patch = of_workload(wanted.resolved, sizes)
     yield Proposal((Change.GRADIENT_ACCUMULATION,), (said,), patch, changes_result=bool(batch_norm))
 
 
@@ -123,7 +105,7 @@ def smaller_batch(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
     new = max(1, _most(wanted, Axis.BATCH, grounds) or 0)
     if new < old:
         said = f"batch of {new} instead of {old}, the largest that fits: fewer samples at a time, so less throughput"
-        patch = _of_workload(wanted.resolved, {"batchSizePerDevice": new})
+        patch = of_workload(wanted.resolved, {"batchSizePerDevice": new})
         yield Proposal((Change.BATCH_SIZE,), (said,), patch, changes_result=True)
 
 
@@ -160,26 +142,6 @@ def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[P
         yield Proposal((Change.PRECISION,), (said,), {"runtime": {"precision": new.value}}, changes_result=True)
 
 
-_LIGHT = ((Optimizer.ADAFACTOR, "a state per row and column of a matrix"), (Optimizer.SGD, "no states"))
-_LIGHTER = {
-    Optimizer.ADAMW: _LIGHT,
-    Optimizer.ADAMW_FUSED: _LIGHT,
-    Optimizer.SGD_MOMENTUM: _LIGHT,
-    Optimizer.ADAFACTOR: _LIGHT[1:],
-}
-
-
-def lighter_optimizer(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
-    """An optimizer with fewer states."""
-    old = wanted.resolved.optimizer
-    if old is None:
-        return
-    for new, states in _LIGHTER.get(old, ()):
-        said = f"{new.value} instead of {old.value}: {states}; converges otherwise, and wants another learning rate"
-        patch = _of_workload(wanted.resolved, {"optimizer": new.value})
-        yield Proposal((Change.OPTIMIZER,), (said,), patch, changes_result=True)
-
-
 def shorter_input(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """The longest input that fits the roomiest node type."""
     old, new = wanted.resolved.input.input_tokens, _most(wanted, Axis.INPUT, grounds)
@@ -190,7 +152,7 @@ def shorter_input(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
     text = {"inputTokens": new, **({"outputTokens": generated} if generated else {})}
     said = f"{new} input tokens instead of {old}, the most that fit: what lies beyond is not read"
     yield Proposal(
-        (Change.INPUT_LENGTH,), (said,), _of_workload(wanted.resolved, {"input": {"text": text}}), changes_result=True
+        (Change.INPUT_LENGTH,), (said,), of_workload(wanted.resolved, {"input": {"text": text}}), changes_result=True
     )
 
 
@@ -218,9 +180,13 @@ MOVES: tuple[Move, ...] = (
     checkpointing,
     accumulation,
     another_gpu,
+    narrower_states,
     smaller_batch,
     another_precision,
     lighter_optimizer,
+    quantized,
+    adapters,
+    quantized_adapters,
     shorter_input,
     smaller_sibling,
 )
@@ -234,16 +200,20 @@ PAIRS: tuple[tuple[Move, Move], ...] = (
     (another_precision, smaller_batch),
     (another_precision, lighter_optimizer),
     (lighter_optimizer, smaller_batch),
+    (narrower_states, smaller_batch),
+    (narrower_states, another_precision),
+    (quantized, smaller_batch),
+    (quantized, shorter_input),
+    (another_precision, quantized),
+    (adapters, smaller_batch),
+    (another_precision, adapters),
+    (quantized_adapters, smaller_batch),
+    (another_precision, quantized_adapters),
     (smaller_batch, shorter_input),
     (another_precision, shorter_input),
     (another_precision, smaller_sibling),
     (smaller_batch, smaller_sibling),
 )
-
-
-def _of_workload(resolved: Resolved, changes: Patch) -> Patch:
-    """A patch of the member that the workload's type selects."""
-    return {"workload": {resolved.workload_type.value.lower(): changes}}
 
 
 def _most(wanted: Demand, axis: Axis, grounds: tuple[Ground, ...]) -> int | None:
