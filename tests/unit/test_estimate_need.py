@@ -10,7 +10,7 @@ from wattmark.api.analysis import AnalysisKind
 from wattmark.api.answers import ComponentName, Need, Phase
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.api.runtime import Precision, RuntimeSpec
+from wattmark.api.runtime import NF4Spec, Precision, QuantizationSpec, QuantizationType, RuntimeSpec
 from wattmark.api.training import GradientCheckpointing, LoraTargets, Optimizer
 from wattmark.api.workload import WorkloadSpec, WorkloadType
 from wattmark.estimate import Gpu, Question, Unknown, need, phases
@@ -20,6 +20,9 @@ from wattmark.models.resolve import Impossible, resolve
 GIB = 1 << 30
 GPU = Gpu((8, 0))
 UNKNOWN_GPU = Gpu()
+INT8 = QuantizationSpec(type=QuantizationType.INT8)
+NF4 = QuantizationSpec(type=QuantizationType.NF4)
+DOUBLE = QuantizationSpec(type=QuantizationType.NF4, bits_and_bytes_nf4=NF4Spec(double_quantization=True))
 
 
 def known(name: str) -> Architecture:
@@ -45,6 +48,10 @@ def asked(
     resolved = resolve(read, spec, RuntimeSpec(precision=precision), gpus)
     assert not isinstance(resolved, Impossible), resolved
     return resolved
+
+
+def stored(resolved: Resolved, quantization: QuantizationSpec | None) -> Resolved:
+    return resolved.model_copy(update={"quantization": quantization})
 
 
 def needed(read: Architecture, resolved: Resolved, gpu: Gpu | None = GPU, weights: Weights = Weights.RANDOM) -> Need:
@@ -112,6 +119,14 @@ GPT2_STATES = 124_439_808
     [
         pytest.param("AdamW", 8 * GPT2_STATES, 4 * GPT2_STATES, id="AdamW: two states, a list of all parameters"),
         pytest.param("AdamWFused", 8 * GPT2_STATES, 0, id="a fused AdamW: two states, updated in place"),
+        pytest.param("Lion", 4 * GPT2_STATES, 0, id="Lion: one state of four bytes, updated in place"),
+        pytest.param(
+            "AdamW8Bit",
+            # Matrices take a byte per element and four per 256 in each state; a layer's biases and norms are small.
+            2 * ((GPT2_STATES - 12 * 13 * 768 - 2 * 768) * 260 // 256 + 4 * (12 * 13 * 768 + 2 * 768)),
+            0,
+            id="AdamW in 8 bits: two states of a byte, of four in small tensors",
+        ),
         pytest.param("SGDMomentum", 4 * GPT2_STATES, 0, id="SGD with momentum: one state"),
         pytest.param("SGD", 0, 0, id="plain SGD: none"),
         pytest.param(
@@ -246,9 +261,15 @@ def test_what_no_formula_covers_is_unknown_with_its_reason() -> None:
             "lora": st.fixed_dictionaries({"rank": st.integers(1, 64), "targets": st.sampled_from(LoraTargets)}),
         },
     ),
+    quantization=st.sampled_from([None, INT8, NF4, DOUBLE]),
 )
 def test_a_larger_batch_never_needs_less(
-    name: str, workload: WorkloadType, precision: Precision, batch: int, options: dict[str, Any]
+    name: str,
+    workload: WorkloadType,
+    precision: Precision,
+    batch: int,
+    options: dict[str, Any],
+    quantization: QuantizationSpec | None,
 ) -> None:
     read = known(name)
     if workload is not WorkloadType.TRAINING:
@@ -256,7 +277,9 @@ def test_a_larger_batch_never_needs_less(
     if name == "resnet-50":
         options = {key: value for key, value in options.items() if key not in ("gradientCheckpointing", "lora")}
     small, large = (
-        needed(read, asked(read, workload, precision, batchSizePerDevice=size, **options)).allocated_bytes
+        needed(
+            read, stored(asked(read, workload, precision, batchSizePerDevice=size, **options), quantization)
+        ).allocated_bytes
         for size in (batch, batch + 1)
     )
     assert small.low <= large.low
@@ -264,11 +287,16 @@ def test_a_larger_batch_never_needs_less(
     assert small.high <= large.high
 
 
-@given(tokens=st.integers(1, 4096), name=st.sampled_from(["llama-3.1-8b", "mistral-7b-v0.1", "t5-base"]))
-def test_a_longer_input_never_needs_less(tokens: int, name: str) -> None:
+@given(
+    tokens=st.integers(1, 4096),
+    name=st.sampled_from(["llama-3.1-8b", "mistral-7b-v0.1", "t5-base"]),
+    quantization=st.sampled_from([None, INT8, NF4, DOUBLE]),
+)
+def test_a_longer_input_never_needs_less(tokens: int, name: str, quantization: QuantizationSpec | None) -> None:
     read = known(name)
     short, long = (
-        needed(read, asked(read, inputTokens=size, outputTokens=8)).allocated_bytes for size in (tokens, tokens + 1)
+        needed(read, stored(asked(read, inputTokens=size, outputTokens=8), quantization)).allocated_bytes
+        for size in (tokens, tokens + 1)
     )
     assert short.low <= long.low
     assert short.likely <= long.likely

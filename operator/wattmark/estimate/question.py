@@ -71,7 +71,8 @@ class Question:
     @property
     def largest_matrix(self) -> int:
         """Elements of the largest matrix within a layer."""
-        return max((weight.outputs * weight.inputs for weight in self.layers), default=0)
+        # A layer that is run again and again has no share of its own in `layer_matrices`.
+        return max((weight.outputs * weight.inputs for weight in self.layers if weight.count > 1), default=0)
 
     def kernel(self, weight: Weights) -> tuple[int, int] | None:
         """Height and width of a convolution's kernel, None where the model's plan does not tell."""
@@ -186,7 +187,9 @@ class Question:
     @cached_property
     def layers(self) -> tuple[Weights, ...]:
         """The matrices of the transformer layers."""
-        return tuple(weight for weight in self.architecture.body if weight.kind is Kind.LINEAR and weight.count > 1)
+        parts = (".attention.", ".cross.", ".mlp.")
+        linear = (weight for weight in self.architecture.body if weight.kind is Kind.LINEAR)
+        return tuple(weight for weight in linear if any(part in weight.name for part in parts))
 
     @cached_property
     def largest_tensor(self) -> int:
