@@ -66,7 +66,7 @@ generate: .venv/unit ## writes the CRDs from the API models
 
 lock: .venv/unit ## writes the lock files anew
 	@$(subst pyproject.toml,,$(COMPILE)) --group build -o requirements/build.txt
-	@$(COMPILE) --all-extras --group dev -o requirements/dev.txt
+	@$(COMPILE) --all-extras --group dev --group torch -o requirements/dev.txt
 	@$(COMPILE) --extra operator --extra cli --group dev -c requirements/dev.txt -o requirements/unit.txt
 	@$(COMPILE) --extra operator -c requirements/dev.txt -o requirements/operator.txt
 	@$(COMPILE) --extra runner -c requirements/dev.txt -o requirements/runner.txt
