@@ -94,9 +94,7 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)
     if resolved.quantization is not None:
-        raise RunError(
-            RunFailure.INVALID_ORDER, "runtime.quantization is estimated, not run or traced"
-        )
+        raise RunError(RunFailure.INVALID_ORDER, "runtime.quantization is estimated, not run or traced")
     return source, known, resolved
 
 

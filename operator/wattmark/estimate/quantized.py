@@ -4,7 +4,7 @@ Read in bitsandbytes 0.50 and transformers 5.23; the functions are named where a
 which matrices and how many bytes with both libraries.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName
 from wattmark.api.runtime import Precision, QuantizationType
@@ -12,7 +12,7 @@ from wattmark.estimate.interval import Interval, exact
 from wattmark.estimate.parts import Part
 from wattmark.estimate.question import Question
 from wattmark.estimate.transformer import Pass
-from wattmark.models import Kind, Per, Stack, Weights
+from wattmark.models import Per, Stack, Weights
 
 SCALE_BYTES = 4
 NF4_BLOCK, SCALE_BLOCK = 64, 256  # elements that share a scale, and scales that share one
@@ -39,9 +39,8 @@ def matrices(question: Question) -> tuple[Weights, ...]:
     """
     if question.resolved.quantization is None:
         return ()
-    kept = _kept(question)
-    linear = [w for w in question.stored if w.kind is Kind.LINEAR and w.per is not Per.LOGITS_TOKEN and w not in kept]
-    return tuple(_joint(linear, question))
+    kept = question.kept_wide
+    return tuple(weight for weight in question.linear if weight.per is not Per.LOGITS_TOKEN and weight not in kept)
 
 
 def elements(question: Question) -> int:
@@ -55,7 +54,7 @@ def weight_bytes(question: Question) -> int:
     if question.resolved.quantization is None:
         return whole
     stored = sum(_stored(weight, question) * weight.count for weight in matrices(question))
-    wide = sum(weight.outputs * weight.inputs * weight.count for weight in _kept(question))
+    wide = sum(weight.outputs * weight.inputs * weight.count for weight in question.kept_wide)
     # transformers raises what a class keeps in fp32 where the rest is fp16, not where it is bf16
     raised = wide * 2 if question.resolved.precision is Precision.FP16 else 0
     return whole - elements(question) * question.formats.weight + stored + raised
@@ -96,7 +95,7 @@ def uncheckpointed(question: Question, stack: Stack, run: Pass, *, post: bool) -
     formats = question.formats
     hidden = (1 if post else 2) * stack.hidden + (stack.hidden if stack.cross_attention else 0)
     query = stack.query_width * (2 if stack.cross_attention else 1)
-    inner = 0 if stack.experts or _kept(question) else stack.intermediate
+    inner = 0 if stack.experts or question.kept_wide else stack.intermediate
     return run.tokens * ((hidden + inner) * formats.result + query * formats.compute)
 
 
@@ -135,29 +134,6 @@ def _stored(weight: Weights, question: Question) -> int:
     if not _doubly(question):
         return packed + blocks * SCALE_BYTES
     return packed + blocks + -(-blocks // SCALE_BLOCK) * SCALE_BYTES + SCALE_TABLE_BYTES
-
-
-def _kept(question: Question) -> tuple[Weights, ...]:
-    """Matrices within the layers that the model's class keeps out of it (_keep_in_fp32_modules)."""
-    if question.architecture.model_type not in ("t5", "umt5"):
-        return ()
-    return tuple(weight for weight in question.stored if weight.name.endswith(".mlp.down"))
-
-
-def _joint(linear: list[Weights], question: Question) -> list[Weights]:
-    """Query, key and value as one where one matrix gives them, and so gate and up."""
-    fused = any(stack.fused_projections for stack in question.stacks)
-    gates = any(stack.fused_gate for stack in question.stacks)
-    found: list[Weights] = []
-    for weight in linear:
-        part = weight.name.rpartition(".")[2]
-        if fused and part in ("key", "value") and found:
-            found[-1] = replace(found[-1], outputs=found[-1].outputs + weight.outputs)
-        elif gates and part == "up":
-            found.append(replace(weight, outputs=2 * weight.outputs, count=weight.count // 2))
-        else:
-            found.append(weight)
-    return found
 
 
 def _type(question: Question) -> QuantizationType:

@@ -130,7 +130,7 @@ class Question:
     def adapters(self) -> Adapters | None:
         """The adapters that are trained in place of the model's own parameters."""
         lora, quantization = self.resolved.lora, self.resolved.quantization
-        int8 = quantization is not None and quantization.type is QuantizationType.INT8
+        int8 = quantization is not None and quantization.type is QuantizationType.INT8 and not self.kept_wide
         return None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR, int8)
 
     @property
@@ -183,6 +183,31 @@ class Question:
     def stored(self) -> tuple[Weights, ...]:
         """The tensors that are stored, tied ones once."""
         return stored_weights(self.architecture, self.head, pretrained=self.pretrained)
+
+    @property
+    def kept_wide(self) -> tuple[Weights, ...]:
+        """Matrices that a class keeps out of quantization (transformers' _keep_in_fp32_modules): T5's second ones."""
+        if self.architecture.model_type not in ("t5", "umt5"):
+            return ()
+        return tuple(weight for weight in self.stored if weight.name.endswith(".mlp.down"))
+
+    @cached_property
+    def linear(self) -> tuple[Weights, ...]:
+        """The linear layers that are stored; those that are joint in the class, as query, key and value, are one."""
+        fused = any(stack.fused_projections for stack in self.stacks)
+        gates = any(stack.fused_gate for stack in self.stacks)
+        found: list[Weights] = []
+        for weight in self.stored:
+            part = weight.name.rpartition(".")[2]
+            if weight.kind is not Kind.LINEAR:
+                continue
+            if fused and part in ("key", "value") and found:
+                found[-1] = replace(found[-1], outputs=found[-1].outputs + weight.outputs)
+            elif gates and part == "up":
+                found.append(replace(weight, outputs=2 * weight.outputs, count=weight.count // 2))
+            else:
+                found.append(weight)
+        return tuple(found)
 
     @cached_property
     def layers(self) -> tuple[Weights, ...]:

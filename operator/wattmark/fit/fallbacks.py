@@ -1,10 +1,10 @@
 """What would make it fit: ranked changes of a spec, each checked like the spec itself before it is offered. Pure."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
-from itertools import chain
+from itertools import chain, islice
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -15,7 +15,7 @@ from wattmark.api.schema import Model
 from wattmark.estimate import Unknown
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.moves import FREE, MOVES, PAIRS, PRESERVING, SOUGHT
+from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING
 from wattmark.fit.proposal import Move, Patch, Proposal
 from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.models.resolve import Impossible
@@ -82,7 +82,8 @@ def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
         return ()
     found = list(chain(_alone(wanted, grounds), _on_what_preserves(wanted, grounds)))
     if len(found) < ENOUGH:
-        found += _in_pairs(wanted, grounds)
+        enough = {frozenset(fitting.proposal.changes) for fitting in found}
+        found += islice(_in_pairs(wanted, grounds, enough), MOST_FALLBACKS)
     found = [one for one in _without_surplus(found) if len(_text(one.proposal.patch)) <= MOST_PATCH]
     best = sorted(found, key=_rank)[:MOST_FALLBACKS]
     return tuple(_fallback(rank, fitting, wanted) for rank, fitting in enumerate(best, 1))
@@ -125,12 +126,12 @@ def _on_what_preserves(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[
             continue
         yield from _first(wanted, iter([base]), grounds)
         for move in MOVES:
-            if move not in PRESERVING and (moves is PRESERVING or move not in SOUGHT):
+            if move not in PRESERVING and (moves is PRESERVING or move not in ON_ALL):
                 yield from _first(wanted, (_joined(base, more) for more in move(after, grounds)), grounds)
 
 
-def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
-    """Two changes together, beside those that change no result."""
+def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...], enough: Container[frozenset[Change]]) -> Iterator[_Fitting]:
+    """Two changes together, beside those that change no result; none of which the first is `enough`."""
     base = _all(PRESERVING, wanted, grounds)
     start = wanted if base is None else _after(wanted, base) or wanted
     for first, second in PAIRS:
@@ -139,8 +140,8 @@ def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]
             continue
         one = proposals[-1]  # the one that saves most
         both = one if base is None else _joined(base, one)
-        after = _after(wanted, both)
-        if after is not None and _tried(wanted, both, grounds) is None:  # else the second is surplus
+        after = None if frozenset(both.changes) in enough else _after(wanted, both)
+        if after is not None:
             yield from _first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds)
 
 

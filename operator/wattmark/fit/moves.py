@@ -193,22 +193,28 @@ MOVES: tuple[Move, ...] = (
 # Those that change no result and need no search: they are offered together as well. The last costs time.
 FREE: tuple[Move, ...] = (fused_attention, fused_optimizer, more_host_memory)
 PRESERVING: tuple[Move, ...] = (*FREE, checkpointing)
-# Those whose amount is sought: what is changed beside them leaves more of it.
-SOUGHT: tuple[Move, ...] = (accumulation, smaller_batch, shorter_input)
+# Those not tried on what is free alone: of some the amount is sought, of which other changes leave more; beside the
+# others it saves nothing, or little.
+ON_ALL: tuple[Move, ...] = (
+    accumulation,
+    smaller_batch,
+    shorter_input,
+    narrower_states,
+    quantized,
+    adapters,
+    quantized_adapters,
+)
 # Tried together where too little helps alone.
 PAIRS: tuple[tuple[Move, Move], ...] = (
     (another_precision, smaller_batch),
     (another_precision, lighter_optimizer),
     (lighter_optimizer, smaller_batch),
-    (narrower_states, smaller_batch),
     (narrower_states, another_precision),
     (quantized, smaller_batch),
-    (quantized, shorter_input),
     (another_precision, quantized),
     (adapters, smaller_batch),
     (another_precision, adapters),
     (quantized_adapters, smaller_batch),
-    (another_precision, quantized_adapters),
     (smaller_batch, shorter_input),
     (another_precision, shorter_input),
     (another_precision, smaller_sibling),
