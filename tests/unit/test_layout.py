@@ -38,6 +38,7 @@ TRIED_ELSEWHERE = {
     "cluster_reflector": "test_reflector",
     "decide_draft": "test_decide_benchmark",
     "decide_plan": "test_decide_benchmark",
+    "fit_proposal": "test_fit_moves, test_fit_fallbacks",
 }
 SOURCES = sorted(p for root in (PACKAGE, RUNNER) for p in root.rglob("*.py") if p.name != "__init__.py")
 
