@@ -11,13 +11,14 @@ _PERIOD_V1 = Path("/sys/fs/cgroup/cpu/cpu.cfs_period_us")
 
 
 def usable_cpus() -> int:
-    """CPUs by affinity and by the container's CPU limit, whichever is less; a part of one counts as one.
+    """CPUs by affinity, by the container's CPU limit and by OMP_NUM_THREADS, whichever is least; a part counts as one.
 
     More threads than the limit allows would be throttled in the middle of a measured iteration.
     """
     own = len(os.sched_getaffinity(0)) if sys.platform == "linux" else os.cpu_count() or 1
-    quota = _read_quota()
-    return own if quota is None else max(1, min(own, ceil(quota)))
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    bounds = [own, _read_quota(), int(asked) if asked.isdecimal() else None]
+    return max(1, ceil(min(bound for bound in bounds if bound is not None)))
 
 
 def quota_of(maximum: str, period: str) -> float | None:

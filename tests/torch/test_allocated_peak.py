@@ -40,14 +40,14 @@ def asked(
     return resolved
 
 
-def batch(read: Architecture, training: bool, dtype: Any) -> dict[str, Any]:
+def batch(read: Architecture, training: bool, dtype: Any, rows: int, tokens: int) -> dict[str, Any]:
     """The inputs that the runner gives."""
     if read.modality is Modality.IMAGE:
-        given = {"pixel_values": torch.randn(BATCH, 3, SIDE, SIDE, dtype=dtype)}
-        return given | {"labels": torch.zeros(BATCH, dtype=torch.long)} if training else given
-    ids = torch.randint(0, VOCABULARY, (BATCH, TOKENS))
+        given = {"pixel_values": torch.randn(rows, 3, SIDE, SIDE, dtype=dtype)}
+        return given | {"labels": torch.zeros(rows, dtype=torch.long)} if training else given
+    ids = torch.randint(0, VOCABULARY, (rows, tokens))
     if read.family is Family.ENCODER:
-        return {"input_ids": ids, "labels": torch.zeros(BATCH, dtype=torch.long)} if training else {"input_ids": ids}
+        return {"input_ids": ids, "labels": torch.zeros(rows, dtype=torch.long)} if training else {"input_ids": ids}
     if training:
         return {"input_ids": ids, "labels": ids} | ({"use_cache": False} if read.family is Family.DECODER else {})
     if read.family is Family.DECODER:
@@ -65,27 +65,27 @@ def peak(read: Architecture, name: str, resolved: Resolved, config: dict[str, An
     if resolved.lora:
         adapt(model, resolved.lora)
     optimizer = optimizer_of(resolved, model.parameters()) if training else None
-    inputs = batch(read, training, dtype)
+    inputs = batch(read, training, dtype, BATCH, TOKENS)
 
-    def step() -> None:
+    def step(given: dict[str, Any]) -> None:
         if optimizer is None:
             with torch.no_grad():
-                model(**inputs)
+                model(**given)
             return
         for _ in range(resolved.gradient_accumulation_steps or 1):
             with torch.autocast("cpu", torch.bfloat16, enabled=resolved.precision is Precision.BF16_MIXED):
-                loss = model(**inputs).loss
+                loss = model(**given).loss
             loss.backward()
         optimizer.step()
         optimizer.zero_grad()
 
     if training:
-        step()
+        step(batch(read, training, dtype, 2, 8))  # makes the states, whose sizes no batch changes
     held = [*model.parameters(), *model.buffers(), *inputs.values()]
     if optimizer:
         held += [value for state in optimizer.state.values() for value in state.values()]
     with Live(held) as live:
-        step()
+        step(inputs)
     return live.peak
 
 

@@ -51,6 +51,7 @@ def started(text: str, log: Path) -> Iterator[subprocess.Popen[str]]:
     environment = {
         "PATH": os.environ["PATH"],
         "HOME": str(log.parent),
+        "OMP_NUM_THREADS": "1",
         "PYTHONPATH": f"{ROOT / 'operator'}:{ROOT / 'runner_image'}",
         "WATTMARK_ORDER": text,
         "WATTMARK_POD_UID": "pod-1",

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 import torch
 import transformers
+from tests.torch.brief import run
 
 from wattmark.api.order import RunOrder
 from wattmark.api.report import RunFailure
-from wattmark_runner import run
 from wattmark_runner.device import Cpu
 from wattmark_runner.models import load
 

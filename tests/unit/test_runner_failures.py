@@ -88,5 +88,19 @@ def test_quota(maximum: str, period: str, cpus: float | None) -> None:
     assert quota_of(maximum, period) == cpus
 
 
-def test_at_least_one_cpu_is_usable() -> None:
-    assert usable_cpus() >= 1
+@pytest.mark.parametrize(
+    ("asked", "cpus"),
+    [
+        pytest.param("1", 1, id="one thread is asked for"),
+        pytest.param("100000", None, id="more than there are CPUs"),
+        pytest.param("0", 1, id="none"),
+        pytest.param("4,2", None, id="what is no single number"),
+        pytest.param("", None, id="nothing"),
+    ],
+)
+def test_usable_cpus(monkeypatch: pytest.MonkeyPatch, asked: str, cpus: int | None) -> None:
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    without = usable_cpus()
+    assert without >= 1
+    monkeypatch.setenv("OMP_NUM_THREADS", asked)
+    assert usable_cpus() == (cpus or without)
