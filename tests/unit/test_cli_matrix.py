@@ -1,7 +1,11 @@
 """The matrix of several questions: a row each, at any width no word broken that has room."""
 
+from itertools import pairwise
+
 import pytest
 from tests.unit.test_cli_table import plain, told
+
+from wattmark.cli.matrix import _header
 
 ASKED = ["check", "--model", "gpt2", "x/unheard-of", "--precision", "bf16", "fp16", "--gpu", "T4", "L4", "A100-80GB:8"]
 __all__ = ["plain"]  # no colour and 120 columns, here too
@@ -29,4 +33,19 @@ def test_columns_without_room_are_in_a_table_of_their_own(
     assert sum(" model " in line for line in lines) == tables
     words = " ".join(lines).split()
     assert {"DoesNotFit", "Fits", "Tesla-T4", "A100-SXM4-80GB", "Precision"} <= set(words)
+    assert not any(line == after == "" for line, after in pairwise(lines))
     assert words.count("DoesNotFit") == 1
+
+
+@pytest.mark.parametrize(
+    ("kind", "lines"),
+    [
+        ("NVIDIA-L4-22GiB-x1", ["L4", "22GiB x1"]),
+        ("simulated-NVIDIA-H100-80GB-HBM3-80GiB-x8", ["simulated-H100-", "80GB-HBM3", "80GiB x8"]),
+        ("NVIDIA-L40S-SHARED-4GiB-x10-shared", ["L40S-SHARED", "4GiB x10-shared"]),
+        ("unlabelled-unknown-x2", ["unlabelled", "unknown x2"]),
+        ("cpu", ["cpu"]),
+    ],
+)
+def test_names_of_node_types_are_broken_where_they_have_joints(kind: str, lines: list[str]) -> None:
+    assert _header(kind).splitlines() == lines

@@ -1,6 +1,7 @@
 """Several answers for people: each question a row, each kind of node a column; as many tables as the width asks for."""
 
 import re
+import textwrap
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
@@ -20,7 +21,8 @@ from wattmark.observe import clean
 
 Answer = tuple[Question, ModelCheckStatus]
 BETWEEN = 3  # blanks from one column to the next
-_HEADER = re.compile(r"^(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)")
+HEADER = 16  # cells; a longer product is broken at its hyphens
+_TYPE = re.compile(r"(simulated-)?(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)(.*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +43,7 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
     models = [question.spec.model.id for question, _ in answers]
     precisions = [_precision(*answer) for answer in answers]
     needs = [_need(status) for _, status in answers]
-    columns = [_Column(_HEADER.sub(r"\1\n\2 x\3", kind), _cells(kind, answers)) for kind in _kinds(answers)]
+    columns = [_Column(_header(kind), _cells(kind, answers)) for kind in _kinds(answers)]
     with printing(file) as console:
         # A long id is folded where it would take the place of the answers.
         widest = max(16, console.width // 3)
@@ -72,6 +74,15 @@ def _parts(columns: Sequence[_Column], room: int) -> Iterator[Sequence[_Column]]
         part.append(column)
         left -= column.width + BETWEEN
     yield part
+
+
+def _header(kind: str) -> str:
+    """A node type's name in short lines: product, memory, number of GPUs."""
+    match = _TYPE.fullmatch(kind)
+    if match is None:
+        return "\n".join(textwrap.wrap(kind, HEADER))
+    simulated, product, memory, count, rest = match.groups(default="")
+    return "\n".join([*textwrap.wrap(simulated + product, HEADER), f"{memory} x{count}{rest}"])
 
 
 def _kinds(answers: Iterable[Answer]) -> list[str]:

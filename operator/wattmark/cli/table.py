@@ -112,14 +112,17 @@ class Bar:
 
 @contextmanager
 def printing(file: TextIO) -> Iterator[Console]:
-    """A console of which the lines reach the file without the blanks that fill a table's last column."""
+    """A console of which the lines reach the file without the blanks that fill tables, beside them and between."""
     if isinstance(file, io.TextIOWrapper):
         file.reconfigure(errors="replace")  # a terminal without Unicode shows the rest
     console = Console(file=file, highlight=False, markup=False, emoji=False)
     with console.capture() as captured:
         yield console
-    for line in captured.get().splitlines():
-        file.write(f"{line.rstrip()}\n")
+    before = ""
+    for line in map(str.rstrip, captured.get().splitlines()):
+        if line or before:
+            file.write(f"{line}\n")
+        before = line
 
 
 def show(question: Question, status: ModelCheckStatus, file: TextIO) -> None:
