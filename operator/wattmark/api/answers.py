@@ -125,7 +125,8 @@ class NodeTypeAnswer(Model):
     )
     offered_from: ShortText | None = Field(
         None,
-        description="Where the GPU's memory was read: a label or annotation of the nodes, or the table of products.",
+        description="Where the GPU's memory was read: a label or annotation of the nodes, their ResourceSlices, or the "
+        "table of products.",
     )
     headroom_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
         None, description="offeredBytes less the likely need, in bytes; below zero: that much is missing."
@@ -151,7 +152,9 @@ class NodeTypeAnswer(Model):
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
     not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")
     free_gpus: Count | None = Field(
-        None, description="GPUs that no Pod has requested now; absent where other Pods may not be read."
+        None,
+        description="GPUs that no Pod has requested now; absent where other Pods may not be read, and of GPUs that "
+        "Pods get by resource claim.",
     )
     simulated: bool = Field(
         False, description="The nodes are simulated: they carry the label wattmark.dev/simulated and run nothing."
