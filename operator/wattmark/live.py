@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from wattmark.api.benchmarkjob import Progress
 from wattmark.cluster.client import Client, Conflict, Refused, Unreachable
-from wattmark.identity import BENCHMARK_JOB, CONTAINER, Key
+from wattmark.identity import CONTAINER, Key
 from wattmark.observe import SeenPod
 from wattmark.progress import last_progress
 
@@ -34,7 +34,7 @@ async def follow(
             return
         found = last_progress(log)
         if found is not None:
-            progressed(Key(BENCHMARK_JOB, pod.namespace, pod.benchmark), found)
+            progressed(Key(pod.of_kind, pod.namespace, pod.of_name), found)
 
     while True:
         await asyncio.sleep(interval_seconds)

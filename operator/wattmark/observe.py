@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any
 
 from wattmark.api.schema import GROUP
-from wattmark.identity import CONTAINER, NAME_LABEL
+from wattmark.identity import CONTAINER, KIND_LABEL, NAME_LABEL, QUESTION_LABEL
 
 Body = Mapping[str, Any]
 
@@ -88,7 +88,8 @@ class SeenPod:
     name: str
     uid: str
     owner_uid: str
-    benchmark: str
+    of_kind: str  # by its labels: the kind and the name of the object that it works for
+    of_name: str
     created: float
     node: str
     phase: str
@@ -143,6 +144,7 @@ class SeenJob:
     failed_reason: str  # of condition Failed or FailureTarget; empty while there is none
     failed_message: str
     finished: bool  # by condition Complete or Failed: its controller is done with it
+    question: str = ""  # of a trace: the digest of what it was asked
 
 
 def controller(metadata: Body) -> Body:
@@ -175,13 +177,14 @@ def job(body: Body) -> SeenJob:
         failed_reason=text(failed.get("reason")),
         failed_message=_shown(failed.get("message")),
         finished=_true(conditions, "Complete", "Failed") is not None,
+        question=text(mapping(metadata.get("labels")).get(QUESTION_LABEL)),
     )
 
 
 def pod(body: Body) -> SeenPod:
     """A runner Pod. Its message is kept whole: it is the report, and judged elsewhere."""
     metadata, spec, status = (mapping(body.get(part)) for part in ("metadata", "spec", "status"))
-    conditions = items(status.get("conditions"))
+    labels, conditions = mapping(metadata.get("labels")), items(status.get("conditions"))
     unscheduled = next((c for c in conditions if c.get("type") == "PodScheduled" and c.get("status") == "False"), {})
     # By name: what injects containers into Pods may put its own first.
     container = next((c for c in items(status.get("containerStatuses")) if c.get("name") == CONTAINER), {})
@@ -193,7 +196,8 @@ def pod(body: Body) -> SeenPod:
         name=text(metadata.get("name")),
         uid=text(metadata.get("uid")),
         owner_uid=text(controller(metadata).get("uid")),
-        benchmark=text(mapping(metadata.get("labels")).get(NAME_LABEL)),
+        of_kind=text(labels.get(KIND_LABEL)),
+        of_name=text(labels.get(NAME_LABEL)),
         created=epoch(metadata.get("creationTimestamp")) or 0.0,
         node=text(spec.get("nodeName")),
         phase=text(status.get("phase")),

@@ -12,12 +12,14 @@ from wattmark.api.conditions import Reason
 from wattmark.api.fallback import Fallback
 from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.model import ModelSpec, SourceType, Weights
-from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.api.modelcheck import Method, ModelCheckSpec
 from wattmark.api.order import Resolved
+from wattmark.api.trace import Trace
 from wattmark.estimate import Gpu, Unknown
+from wattmark.estimate.traced import traced
 from wattmark.fit import verdicts
 from wattmark.fit.checks import WeightsSeen
-from wattmark.fit.demand import Spec, demand
+from wattmark.fit.demand import Spec, demand, traced_demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
 from wattmark.fleet.nodes import (
@@ -38,6 +40,10 @@ from wattmark.observe import clean
 MOST_PREDICTIONS = 16
 MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
 PRODUCT_LABEL = "nvidia.com/gpu.product"
+TRACE_IT = "set spec.method to Traced or Auto to have it traced"
+ONE_SHAPE = (
+    "a trace is of one batch and length; set spec.method to ClosedForm for what would fit else, where it has a formula"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -266,15 +272,27 @@ def _told(found: "_Verdict", policy: PreflightPolicy, adaptation: Fallback | Non
     return True, Reason.FITS_ADAPTED, f"adapted, see status.adaptation: {adaptation.message}. With it: {found.message}"
 
 
-def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None) -> Answer:
-    """The answer to a ModelCheck; `fleet` is None where nodes may not be read."""
+def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
+    """Whether the question is answered by a trace: asked for, or the only way."""
+    if spec.method is Method.CLOSED_FORM:
+        return False
+    if isinstance(facts.architecture, str) or facts.config is None:
+        return True
+    wanted = demand(spec, facts.architecture, facts.config, only_asks=True)
+    if isinstance(wanted, Impossible):
+        return False  # the refusal tells
+    return spec.method is Method.TRACED or isinstance(wanted.need_on(Gpu()), Unknown)
+
+
+def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None, trace: Trace | None = None) -> Answer:
+    """The answer to a ModelCheck, from its trace where there is one; `fleet` is None where nodes may not be read."""
     if isinstance(facts, Refusal):
         return Answer(facts, None, None, None, (), (), facts.reason, facts.message)
-    found = _compared(spec, facts, fleet, only_asks=True)
+    found = _compared(spec, facts, fleet, only_asks=True) if trace is None else _traced(spec, facts, fleet, trace)
     if isinstance(found, Refusal):
         return Answer(found, None, None, None, (), (), found.reason, found.message)
-    count = None
-    if isinstance(facts.architecture, Architecture):
+    count = None if trace is None else trace.parameter_count
+    if trace is None and isinstance(facts.architecture, Architecture):
         analysis = spec.workload.analysis
         head = models.head_for(facts.architecture, spec.workload.type, analysis.kind if analysis else None)
         pretrained = spec.model.weights is Weights.PRETRAINED
@@ -308,7 +326,8 @@ class _Verdict:
 
 def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool) -> _Verdict | Refusal:
     if isinstance(facts.architecture, str) or facts.config is None:
-        return _not_estimated(str(facts.architecture), None, ())
+        why = f"{facts.architecture}; {TRACE_IT}" if only_asks else str(facts.architecture)
+        return _not_estimated(why, None, ())
     wanted = demand(spec, facts.architecture, facts.config, only_asks=only_asks)
     if isinstance(wanted, Impossible):
         return Refusal(wanted.reason, wanted.message)
@@ -319,20 +338,38 @@ def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool)
     if only_asks:
         asked = replace(asked, most=most_of_both(wanted))
     compared = verdicts.compare(asked, kinds)
-    found = compared.answers
     if isinstance(plain, Unknown):
-        return _not_estimated(plain.reason, wanted.resolved, found)
-    if fleet is None:
-        message = "nodes were not read, so nothing was compared (on a cluster: nodes.read in the chart's values)"
-        return _Verdict(wanted.resolved, plain, (), (), None, Reason.NODES_UNKNOWN, message)
-    if not found:
-        message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
-        return _Verdict(wanted.resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
-    surely = any(answer.verdict is Verdict.FITS for answer in found)
+        why = f"{plain.reason}; {TRACE_IT}" if only_asks else plain.reason
+        return _not_estimated(why, wanted.resolved, compared.answers)
+    found = _found(wanted.resolved, plain, fleet, compared.answers)
+    surely = any(answer.verdict is Verdict.FITS for answer in found.node_types)
     # Without its weights it runs nowhere, whatever else were changed.
     lost = facts.weights is not None and facts.weights.there is False
-    changes = () if surely or lost else fallbacks(wanted, compared.grounds)
-    return _Verdict(wanted.resolved, plain, found, (), *_judged(found), changes)
+    needless = surely or lost or not found.node_types
+    return found if needless else replace(found, fallbacks=fallbacks(wanted, compared.grounds))
+
+
+def _traced(spec: ModelCheckSpec, facts: Facts, fleet: Fleet | None, trace: Trace) -> _Verdict:
+    """The same from a trace, which is of one shape on every kind of GPU."""
+    kinds = () if fleet is None else fleet.gpu
+    asked = replace(traced_demand(spec, trace, facts.architecture, facts.config), weights=facts.weights)
+    answers = verdicts.compare(asked, kinds).answers
+    found = _found(trace.resolved, traced(trace, spec.model.weights, Gpu()), fleet, answers)
+    fields = ["nodeTypes.largestBatchSizePerDevice", "nodeTypes.longestInputTokens"]
+    if all(answer.verdict is not Verdict.FITS for answer in answers):
+        fields.append("fallbacks")
+    missing = tuple(Unavailable(field=f, reason=UnavailableReason.NOT_TRACED, message=ONE_SHAPE) for f in fields)
+    return replace(found, unavailable=missing)
+
+
+def _found(resolved: Resolved | None, plain: Need, fleet: Fleet | None, found: tuple[NodeTypeAnswer, ...]) -> _Verdict:
+    if fleet is None:
+        message = "nodes were not read, so nothing was compared (on a cluster: nodes.read in the chart's values)"
+        return _Verdict(resolved, plain, (), (), None, Reason.NODES_UNKNOWN, message)
+    if not found:
+        message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
+        return _Verdict(resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
+    return _Verdict(resolved, plain, found, (), *_judged(found))
 
 
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:

@@ -19,7 +19,7 @@ from wattmark.settings import Settings
 PLURALS = {BENCHMARK_JOB: "benchmarkjobs", MODEL_CHECK: "modelchecks"}
 SLICES = "/apis/resource.k8s.io/v1/resourceslices"
 LIVE_PODS = {"fieldSelector": "status.phase!=Succeeded,status.phase!=Failed"}
-OURS = {"labelSelector": f"{KIND_LABEL}={BENCHMARK_JOB}"}
+OURS = {"labelSelector": f"{KIND_LABEL} in ({BENCHMARK_JOB},{MODEL_CHECK})"}
 
 
 def object_path(key: Key, subresource: str = "") -> str:
@@ -57,14 +57,14 @@ class Held:
 
 
 class World:
-    """The stores, and the index from a BenchmarkJob to its Pods."""
+    """The stores, and the index from an object to its Pods."""
 
     def __init__(self, client: Client, settings: Settings, wake: Wake) -> None:
         self.objects: dict[Key, Held] = {}
         self.settings = settings
         self.fleet_version = 0  # counts the changes of nodes and of the Pods that hold GPUs
         self._wake = wake
-        self._pods_of: dict[Name, dict[str, SeenPod]] = {}
+        self._pods_of: dict[Key, dict[str, SeenPod]] = {}
         scope = f"namespaces/{settings.namespace}/" if settings.namespace else ""
         self.jobs = Reflector(client, f"/apis/batch/v1/{scope}jobs", observe.job, self._job_changed, OURS)
         self.pods = Reflector(client, f"/api/v1/{scope}pods", observe.pod, self._pod_changed, OURS)
@@ -129,42 +129,48 @@ class World:
         return True
 
     def pods_of(self, key: Key) -> tuple[SeenPod, ...]:
-        """The Pods that carry the labels of this BenchmarkJob's runs."""
-        return tuple(self._pods_of.get((key.namespace, key.name), {}).values())
+        """The Pods that carry the labels of this object's runs or traces."""
+        return tuple(self._pods_of.get(key, {}).values())
 
     def own_pods(self) -> list[SeenPod]:
         """Pods of the runs themselves: of a Job that the BenchmarkJob of this name owns, not a namesake of either."""
         return [pod for pod in self.pods.items.values() if self._is_own(pod)]
 
     def _is_own(self, pod: SeenPod) -> bool:
-        job = self.jobs.items.get((pod.namespace, run_name(pod.benchmark)))
-        owner = self.uid(Key(BENCHMARK_JOB, pod.namespace, pod.benchmark))
+        if pod.of_kind != BENCHMARK_JOB:
+            return False  # a trace tells nothing while it runs
+        job = self.jobs.items.get((pod.namespace, run_name(pod.of_name)))
+        owner = self.uid(_of(pod))
         return job is not None and pod.owner_uid == job.uid and job.owner_uid == owner
 
     def _job_changed(self, name: Name, old: SeenJob | None, new: SeenJob | None) -> None:
         job = new or old
-        if job is not None and job.owner_kind == BENCHMARK_JOB:
-            self._wake.one(Key(BENCHMARK_JOB, job.namespace, job.owner_name), bool(new and new.failed_reason))
+        if job is not None and job.owner_kind in PLURALS:
+            self._wake.one(Key(job.owner_kind, job.namespace, job.owner_name), bool(new and new.failed_reason))
 
     def _pod_changed(self, name: Name, old: SeenPod | None, new: SeenPod | None) -> None:
-        if old is not None and new is not None and old.benchmark != new.benchmark:
+        if old is not None and new is not None and _of(old) != _of(new):
             self._pod_changed(name, old, None)  # its label was edited
         pod = new or old
-        if pod is None or not pod.benchmark:
+        if pod is None or pod.of_kind not in PLURALS or not pod.of_name:
             return
-        of = (pod.namespace, pod.benchmark)
-        pods = self._pods_of.setdefault(of, {})
+        pods = self._pods_of.setdefault(_of(pod), {})
         if new is None:
             pods.pop(pod.name, None)
             if not pods:
-                del self._pods_of[of]
+                del self._pods_of[_of(pod)]
         else:
             pods[new.name] = new
-        self._wake.one(Key(BENCHMARK_JOB, *of), bool(new and (new.terminal or new.succeeded)))
+        self._wake.one(_of(pod), bool(new and (new.terminal or new.succeeded)))
 
     def _fleet_changed(self, name: Name, old: object, new: object) -> None:
         self.fleet_version += 1
         self._wake.fleet()
+
+
+def _of(pod: SeenPod) -> Key:
+    """The object that a Pod works for, by its labels."""
+    return Key(pod.of_kind, pod.namespace, pod.of_name)
 
 
 def version(body: dict[str, Any]) -> int:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 if TYPE_CHECKING:
     from wattmark.api.report import Report
+    from wattmark.api.trace import TraceReport
 
 TERMINATED = 143  # as wattmark.api.report.EXIT_TERMINATED, which is not imported yet when signals are to be answered
 
@@ -28,7 +29,7 @@ class Ending:
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
         Thread(target=self._wait_for_sigterm, name="sigterm", daemon=True).start()
 
-    def finish(self, report: "Report", path: Path) -> NoReturn:
+    def finish(self, report: "Report | TraceReport", path: Path) -> NoReturn:
         """Write the report and leave with its exit code; without the interpreter's own slow way out."""
         from wattmark.api.report import EXIT_CODES, RunFailure
         from wattmark_runner.report import write

@@ -33,6 +33,15 @@ def past_deadline(running_seconds: int) -> Failure:
     )
 
 
+def trace_past_deadline(running_seconds: int) -> Failure:
+    """The failure of a trace that took longer than it may."""
+    return Failure(
+        reason=RunFailure.RUNNING_DEADLINE_EXCEEDED,
+        message=f"the trace was not done {running_seconds} s after its start; generate fewer outputTokens, or use "
+        "method ClosedForm where there is a closed form",
+    )
+
+
 def is_out_of_device_memory(error: BaseException) -> bool:
     """Whether the error is the device's lack of memory; by name, so that torch need not be imported to ask."""
     named = any(kind.__name__ == "OutOfMemoryError" for kind in type(error).__mro__)

@@ -4,36 +4,38 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from wattmark.api.report import REPORT_LIMIT_BYTES, Report
+from wattmark.api.trace import TraceReport
 from wattmark_runner.text import clean, shorten
 
 SIGNIFICANT_DIGITS = 6  # timers and counters are good for fewer
+R = TypeVar("R", Report, TraceReport)
 
 
-def encode(report: Report) -> bytes:
+def encode(report: Report | TraceReport) -> bytes:
     """The report as compact JSON, in UTF-8."""
     return json.dumps(report.wire(), separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
 
 
-def fitted(report: Report) -> Report:
+def fitted(report: R) -> R:
     """The report with rounded figures and clean text, shortened where its JSON would exceed 4,096 bytes.
 
     What is shortened, in this order and only as far as needed: the messages of `unavailable` (to 60 characters, then to
     none: field and reason stay), the failure's message, the descriptions of the machine. Figures are never left out.
-    ValueError if even that is not enough, which the bounds of a report of eight devices rule out.
+    ValueError if even that is not enough, which the bounds of a report of eight devices, or of a trace, rule out.
     """
     wire = _clean(report.wire())
     for cut in (_as_it_is, *_CUTS):
         cut(wire)
-        short = Report.model_validate(wire)
+        short = type(report).model_validate(wire)
         if len(encode(short)) <= REPORT_LIMIT_BYTES:
             return short
     raise ValueError(f"a report of {len(encode(short))} bytes cannot be made to fit {REPORT_LIMIT_BYTES}")
 
 
-def write(report: Report, path: Path) -> None:
+def write(report: Report | TraceReport, path: Path) -> None:
     """Write the report with one system call, so that no reader ever sees half of it. OSError if that cannot be done."""
     data = encode(report)
     # Not through a temporary file: the termination log is a single mounted file that cannot be replaced.

@@ -1,25 +1,26 @@
 """A run without its GPU: the real model class and the runner's own workload, on tensors without memory."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from wattmark.api.answers import Need, Phase
+from wattmark.api.answers import ComponentName, Phase
 from wattmark.api.model import Weights
 from wattmark.api.order import RunOrder
+from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu
 from wattmark.estimate.device import scratch_bytes
-from wattmark.estimate.replay import Fullest, replay
-from wattmark.estimate.traced import traced
+from wattmark.estimate.replay import Allocated, Event, replay
+from wattmark.estimate.traced import KINDS, memory
 from wattmark.models import Family
 from wattmark_runner.device import Cpu
 from wattmark_runner.models import Loaded, built, read
 from wattmark_runner.precision import NUMERICS
 from wattmark_runner.trace_events import Recorder
-from wattmark_runner.trace_kernels import DEVICE, Kernels, swapped
+from wattmark_runner.trace_kernels import DEVICE, Kernels, same_kernels, swapped
 from wattmark_runner.workloads import workload
 
 ITERATIONS = 2  # optimizer states come with the first step; the second holds them from its start
@@ -32,40 +33,77 @@ class Pretended(Cpu):
         self.torch_device = DEVICE
 
 
-def trace(order: RunOrder, gpu: Gpu, token: str | None = None) -> Need:
-    """The need of a run on this GPU, traced. RunError ModelNotLoadable or InvalidOrder if there is nothing to trace."""
-    fullest, loaded = recorded(order, gpu, token)
-    return traced(
-        fullest,
-        order.weights,
-        gpu,
-        training=loaded.resolved.differentiates,
+def trace(order: RunOrder, kinds: Iterable[tuple[int, int]] = KINDS, token: str | None = None) -> Trace:
+    """The ordered workload on each kind of GPU, traced. RunError ModelNotLoadable or InvalidOrder if it cannot be.
+
+    Kinds that choose the same kernels are recorded once, and replayed each with its own workspaces.
+    """
+    recording, found = None, []
+    for kind in kinds:
+        if recording is None or not recording.holds_for(kind):
+            recording = None  # its events take memory
+            recording = _record(order, kind, token)
+        found.append(memory(kind, replay(recording.on(scratch_bytes(Gpu(kind))), recording.names)))
+    if recording is None:
+        raise ValueError("no kind of GPU to trace for")
+    loaded = recording.loaded
+    return Trace(
+        resolved=loaded.resolved,
+        parameter_count=recording.parameter_count,
         convolutional=loaded.architecture.family is Family.CONVOLUTIONAL,
+        memory=found,
     )
 
 
-def recorded(order: RunOrder, gpu: Gpu, token: str | None) -> tuple[tuple[Fullest, ...], Loaded]:
-    """The fullest moments of loading and of two iterations, and the model that pretends to be loaded.
+@dataclass(frozen=True, slots=True)
+class _Recording:
+    """A run's allocations as on a GPU of this kind; `chose` tells whether that decided about a kernel."""
+
+    kind: tuple[int, int]
+    events: tuple[Event, ...]
+    scratch: frozenset[int]
+    names: dict[int, ComponentName]
+    loaded: Loaded
+    parameter_count: int
+    chose: bool
+
+    def holds_for(self, kind: tuple[int, int]) -> bool:
+        """Whether a GPU of another kind would choose the same kernels."""
+        return not self.chose or same_kernels(self.kind, kind)
+
+    def on(self, scratch: int) -> Iterator[Event]:
+        """The events with cuBLAS workspaces of this size."""
+        for event in self.events:
+            if isinstance(event, Allocated) and event.key in self.scratch:
+                yield replace(event, size=scratch)
+            else:
+                yield event
+
+
+def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recording:
+    """Loading and two iterations.
 
     Weights are initialised, not read: they take the same memory. fp16 autocast is traced as bf16's, whose tensors are
     as large: accelerate refuses it without a GPU, and scaling gradients is done in place.
     """
-    source, known, resolved = read(order.model_copy(update={"weights": Weights.RANDOM}), token)
+    order = order.model_copy(update={"weights": Weights.RANDOM})
+    source, known, resolved = read(order, token)
     chosen = NUMERICS[resolved.precision]
     if chosen.mixed != "no":
         chosen = replace(chosen, mixed="bf16")
-    device, recorder = Pretended(), Recorder(scratch_bytes(gpu))
-    kernels = Kernels(gpu.capability, recorder.autocast_copied)
-    order = order.model_copy(update={"weights": Weights.RANDOM})
+    device, recorder = Pretended(), Recorder(scratch_bytes(Gpu(kind)))
+    kernels = Kernels(kind, recorder.autocast_copied)
     with FakeTensorMode(), kernels.chosen(), _values_unread(), recorder:
         loaded = built(order, source, known, resolved, chosen, device)
+        count = loaded.parameter_count  # before adapters are put in
         with recorder.watching(loaded.model, known.vocab):
             recorder.empty_cache()
             work = workload(loaded, device)
             for _ in range(ITERATIONS):
                 recorder.begin(_first_phase(loaded))
                 work.run()
-    return replay(recorder.events, recorder.named()), loaded
+    events, names = tuple(recorder.events), recorder.named()
+    return _Recording(kind, events, frozenset(recorder.scratch), names, loaded, count, kernels.decided)
 
 
 @contextmanager

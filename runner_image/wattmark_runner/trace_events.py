@@ -78,6 +78,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self.names: dict[int, ComponentName] = {}
         self._alive: dict[int, tuple[int, Any]] = {}  # by the storage's address: its key, and what tells of its end
         self._next = 0
+        self.scratch: set[int] = set()  # the keys of cuBLAS's workspaces
         self._scratch_bytes = scratch_bytes
         self._with_scratch: set[bool] = set()
         self._stepping = False
@@ -185,7 +186,9 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if self.phase is Phase.LOAD or backward in self._with_scratch:
             return
         self._with_scratch.add(backward)
-        self.names[self._allocated(self._scratch_bytes)] = ComponentName.WORKSPACE
+        key = self._allocated(self._scratch_bytes)
+        self.scratch.add(key)
+        self.names[key] = ComponentName.WORKSPACE
 
     def _allocated(self, size: int) -> int:
         self._next += 1

@@ -37,13 +37,14 @@ _RAISED_UNLESS_TOLD = ("cumprod", "cumsum", "log_softmax.int", "prod", "prod.dim
 
 
 class Kernels:
-    """The choices of one GPU; `capability` is its compute capability, None where it is not known.
+    """The choices of a GPU of this compute capability; `decided` tells whether it has decided about a kernel.
 
     `copied` is told of each copy of a weight that autocast keeps until the forward pass ends.
     """
 
-    def __init__(self, capability: tuple[int, int] | None, copied: Callable[[torch.Tensor], None]) -> None:
-        self._capability = capability or _AMPERE
+    def __init__(self, capability: tuple[int, int], copied: Callable[[torch.Tensor], None]) -> None:
+        self.decided = False
+        self._fused = capability >= _AMPERE
         self._copied = copied
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
 
@@ -147,15 +148,16 @@ class Kernels:
             dtype = torch.get_autocast_dtype("cpu")
             query, key, value, attn_mask = (self._cast(one, dtype) for one in (query, key, value, attn_mask))
         half = query.dtype in (torch.float16, torch.bfloat16)
+        self.decided = self.decided or half
         width = query.shape[-1]
         with _below():
-            if half and self._capability >= _AMPERE and attn_mask is None and width <= _FLASH_HEAD_DIM:
+            if half and self._fused and attn_mask is None and width <= _FLASH_HEAD_DIM:
                 scale = width**-0.5 if scale is None else scale
                 padding = (0, -width % 8)
                 padded = [torch.nn.functional.pad(one, padding) if padding[1] else one for one in (query, key, value)]
                 result = _ATEN._scaled_dot_product_flash_attention(*padded, dropout_p, is_causal, scale=scale)[0]
                 return result[..., :width]
-            if query.dtype is torch.bfloat16 and self._capability < _AMPERE:
+            if query.dtype is torch.bfloat16 and not self._fused:
                 return _ATEN.scaled_dot_product_attention(
                     query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                 )
@@ -177,6 +179,11 @@ def _prepared(mask: torch.Tensor, query: torch.Tensor, key: torch.Tensor) -> tor
     if any(stride % _MASK_STEP for stride in mask.stride()[:-1]):
         mask = torch.nn.functional.pad(mask, (0, _MASK_STEP - keys % _MASK_STEP))[..., :keys]
     return mask.expand(query.shape[0], query.shape[1], query.shape[2], key.shape[2])
+
+
+def same_kernels(one: tuple[int, int], other: tuple[int, int]) -> bool:
+    """Whether GPUs of these compute capabilities choose alike."""
+    return (one >= _AMPERE) == (other >= _AMPERE)
 
 
 @contextmanager

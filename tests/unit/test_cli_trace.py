@@ -17,25 +17,19 @@ def spec(**fields: Any) -> ModelCheckSpec:
 
 
 @pytest.mark.parametrize(
-    ("fields", "product", "gpu"),
+    ("product", "gpu"),
     [
-        pytest.param({}, None, Gpu(), id="no product: a GPU that is not known"),
-        pytest.param({}, "NVIDIA-L4", Gpu((8, 9)), id="the one that the command names"),
-        pytest.param(
-            {"resources": {"gpu": {"products": ["NVIDIA-L4"]}}}, None, Gpu((8, 9)), id="the one that the spec names"
-        ),
-        pytest.param(
-            {"resources": {"gpu": {"products": ["NVIDIA-L4", "Tesla-T4"]}}}, None, Gpu(), id="of two products neither"
-        ),
+        pytest.param(None, Gpu(), id="no product: a GPU that is not known, as in status.need"),
+        pytest.param("NVIDIA-L4", Gpu((8, 9)), id="the one that the command names"),
     ],
 )
-def test_the_gpu_is_the_named_one(fields: dict[str, Any], product: str | None, gpu: Gpu) -> None:
-    assert _gpu(spec(**fields), product) == gpu
+def test_the_gpu_is_the_named_one(product: str | None, gpu: Gpu) -> None:
+    assert _gpu(product) == gpu
 
 
 def test_a_product_that_nobody_knows_is_refused() -> None:
     with pytest.raises(InvalidManifest, match="not in the table"):
-        _gpu(spec(), "ACME-1")
+        _gpu("ACME-1")
 
 
 def test_the_order_holds_the_registrys_configuration() -> None:

@@ -8,10 +8,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.seen import OTHER_POD, OTHER_RUN, POD, RUN, failure, wire
+from tests.unit.traced import QUESTION, TRACE
+from tests.unit.traced import report as trace_report
 
 from wattmark.api.conditions import Reason
 from wattmark.api.report import REPORT_LIMIT_BYTES, Report
-from wattmark.decide.acceptance import Rejected, accept
+from wattmark.api.trace import TraceReport
+from wattmark.decide.acceptance import Rejected, accept, accept_trace
 
 
 def changed(path: str, value: Any) -> str:
@@ -147,3 +150,44 @@ def numbers(value: Any) -> list[float]:
     if isinstance(value, list):
         return [n for item in value for n in numbers(item)]
     return [value] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def retraced(**changes: Any) -> str:
+    """The ordinary trace's report with fields of the trace changed."""
+    return trace_report(trace={**TRACE.wire(), **changes})
+
+
+MEMORY = TRACE.wire()["memory"]
+TRACES_REFUSED = [
+    pytest.param("", MALFORMED, id="nothing at all"),
+    pytest.param(WHOLE, MALFORMED, id="the report of a run"),
+    pytest.param(" " * (REPORT_LIMIT_BYTES + 1), TOO_LARGE, id="more than the kubelet keeps"),
+    pytest.param(retraced(parameterCount="HERE").replace('"HERE"', "1e999"), MALFORMED, id="infinite parameters"),
+    pytest.param(retraced(parameterCount="HERE").replace('"HERE"', "NaN"), NOT_FINITE, id="NaN"),
+    pytest.param(retraced(parameterCount=-1), MALFORMED, id="a negative count"),
+    pytest.param(retraced(memory=MEMORY[:2]), MALFORMED, id="a kind of GPU is missing"),
+    pytest.param(retraced(memory=[*MEMORY, MEMORY[0]]), MALFORMED, id="a kind of GPU twice"),
+    pytest.param(
+        retraced(memory=[{**MEMORY[0], "components": MEMORY[0]["components"] * 2}, *MEMORY[1:]]),
+        MALFORMED,
+        id="a component twice",
+    ),
+    pytest.param(trace_report(trace=None), MALFORMED, id="neither a trace nor a failure"),
+    pytest.param(trace_report(failure={"reason": "RunnerError", "message": ""}), MALFORMED, id="a trace and a failure"),
+    pytest.param(trace_report(schemaVersion=2), MALFORMED, id="a schema of another release"),
+    pytest.param(trace_report(question="other"), ANOTHER, id="of another question"),
+    pytest.param(trace_report(runUid=OTHER_RUN), ANOTHER, id="of another ModelCheck"),
+    pytest.param(trace_report(podUid=OTHER_POD), ANOTHER, id="of another Pod"),
+    pytest.param(trace_report(podUid=None), ANOTHER, id="of no Pod"),
+]
+
+
+@pytest.mark.parametrize(("message", "reason"), TRACES_REFUSED)
+def test_a_trace_is_refused(message: str, reason: Reason) -> None:
+    answer = accept_trace(message, RUN, POD, QUESTION)
+    assert isinstance(answer, Rejected) and answer.reason is reason, answer
+
+
+def test_a_trace_of_this_question_is_accepted() -> None:
+    answer = accept_trace(trace_report(), RUN, POD, QUESTION)
+    assert isinstance(answer, TraceReport) and answer.trace == TRACE

@@ -12,6 +12,7 @@ from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.fallback import Change, Fallback
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.decide.check import MOST_NODE_TYPES, decide
+from wattmark.decide.waiting import Waiting
 from wattmark.preflight import Answer, Refusal
 
 GIB = 2**30
@@ -41,7 +42,7 @@ def spec(require: str = "None") -> ModelCheckSpec:
 
 
 def step(
-    found: Answer | str, require: str = "None", status: ModelCheckStatus | None = None, seconds: float = 0
+    found: Answer | Waiting | str, require: str = "None", status: ModelCheckStatus | None = None, seconds: float = 0
 ) -> ModelCheckStatus:
     return decide(IDENTITY, spec(require), status or ModelCheckStatus(), found, CREATED + seconds)
 
@@ -117,7 +118,13 @@ def test_columns_show_a_dash_for_what_is_not_known() -> None:
 KEPT = {"observedGeneration", "conditions", "summary", "nodeTypes", "fallbacks", "unavailable", "evaluationTime"}
 UNANSWERED = [
     pytest.param(
-        "the hub is silent", Reason.HUB_UNREACHABLE, ConditionType.RECONCILING, id="a silent hub is asked again"
+        Waiting(Reason.HUB_UNREACHABLE, "the hub is silent", True),
+        Reason.HUB_UNREACHABLE,
+        ConditionType.RECONCILING,
+        id="a silent hub is asked again",
+    ),
+    pytest.param(
+        Waiting(Reason.TRACING, "a Job traces", False), Reason.TRACING, ConditionType.RECONCILING, id="a trace goes on"
     ),
     pytest.param(
         answer(refusal=Refusal(Reason.UNKNOWN_MODEL, "no such model")),

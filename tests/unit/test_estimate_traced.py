@@ -4,10 +4,12 @@ import pytest
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
+from wattmark.api.order import Resolved
+from wattmark.api.trace import Trace
 from wattmark.estimate import Gpu
 from wattmark.estimate.interval import GIB, MIB
 from wattmark.estimate.replay import Fullest
-from wattmark.estimate.traced import traced
+from wattmark.estimate.traced import KINDS, complete, kind_of, memory, traced
 
 LOADED = Fullest(Phase.LOAD, {ComponentName.WEIGHTS: 2 * GIB}, 7 * GIB)
 FORWARD = Fullest(
@@ -17,9 +19,25 @@ FORWARD = Fullest(
 )
 STEP = Fullest(Phase.OPTIMIZER_STEP, {ComponentName.WEIGHTS: 2 * GIB, ComponentName.OPTIMIZER: 2 * GIB}, 6 * GIB)
 
+RESOLVED = Resolved.read(
+    {
+        "workloadType": "Training",
+        "batchSizePerDevice": 1,
+        "input": {"inputTokens": 8},
+        "precision": "fp32",
+        "attention": "Auto",
+    }
+)
+TRACE = Trace(
+    resolved=RESOLVED,
+    parameter_count=GIB // 2,
+    convolutional=False,
+    memory=[memory(kind, (LOADED, FORWARD, STEP)) for kind in KINDS],
+)
+
 
 def told(capability: tuple[int, int] | None = (8, 0), weights: Weights = Weights.RANDOM) -> Need:
-    return traced((LOADED, FORWARD, STEP), weights, Gpu(capability), training=True, convolutional=False)
+    return traced(TRACE, weights, Gpu(capability))
 
 
 def test_the_fullest_phase_is_the_peak() -> None:
@@ -55,3 +73,24 @@ def test_a_checkpoint_that_is_read_lies_in_host_memory_too() -> None:
     read, made = told(weights=Weights.PRETRAINED).host_bytes, told().host_bytes
     assert read is not None and made is not None
     assert read.high - made.high == 2 * GIB
+
+
+@pytest.mark.parametrize(
+    ("capability", "kind"),
+    [
+        pytest.param(None, (8, 0), id="one that is not known"),
+        pytest.param((7, 0), (7, 5), id="Volta chooses as Turing does"),
+        pytest.param((7, 5), (7, 5), id="Turing"),
+        pytest.param((8, 9), (8, 0), id="Ada chooses as Ampere does"),
+        pytest.param((9, 0), (9, 0), id="Hopper"),
+        pytest.param((12, 0), (9, 0), id="Blackwell has Hopper's workspace"),
+    ],
+)
+def test_each_gpu_is_of_a_kind_that_was_traced(capability: tuple[int, int] | None, kind: tuple[int, int]) -> None:
+    assert kind_of(Gpu(capability)) == kind
+
+
+def test_a_trace_is_complete_with_every_kind_once() -> None:
+    assert complete(TRACE)
+    assert not complete(TRACE.model_copy(update={"memory": TRACE.memory[:2]}))
+    assert not complete(TRACE.model_copy(update={"memory": [*TRACE.memory[:2], TRACE.memory[0]]}))

@@ -20,8 +20,10 @@ TRIED_ELSEWHERE = {
     "reconcile_benchmark": "tests/e2e, tests/faults",
     "reconcile_check": "tests/e2e, tests/faults",
     "reconcile_jobs": "tests/e2e, tests/faults",
+    "reconcile_pods": "tests/e2e, tests/faults",
     "reconcile_reconciler": "tests/e2e, tests/faults",
     "reconcile_stored": "tests/e2e, tests/faults",
+    "reconcile_tracing": "tests/e2e, tests/faults",
     "reconcile_writer": "tests/e2e, tests/faults",
     "api_analysis": "test_api_workload, test_models_resolve",
     "api_answers": "test_crds, test_decide_check",
@@ -32,6 +34,7 @@ TRIED_ELSEWHERE = {
     "api_placement": "test_api_workload",
     "api_runtime": "test_models_resolve",
     "api_sample": "test_models_resolve",
+    "api_trace": "test_runner_report, test_decide_acceptance",
     "api_training": "test_models_resolve",
     "cli_local_runner": "tests/torch/test_run_command",
     "cluster_client": "test_client",
@@ -39,6 +42,7 @@ TRIED_ELSEWHERE = {
     "decide_draft": "test_decide_benchmark",
     "decide_plan": "test_decide_benchmark",
     "fit_proposal": "test_fit_moves, test_fit_fallbacks",
+    "manifests_pod": "test_manifests_run, test_manifests_trace",
 }
 SOURCES = sorted(p for root in (PACKAGE, RUNNER) for p in root.rglob("*.py") if p.name != "__init__.py")
 

@@ -67,7 +67,7 @@ def pod(state: Body | None = None, name: str = "runner", **status: Any) -> Body:
             "name": "bert-run-abcde",
             "uid": THE_POD.uid,
             "creationTimestamp": at(1),
-            "labels": {"wattmark.dev/name": "bert"},
+            "labels": {"wattmark.dev/kind": "BenchmarkJob", "wattmark.dev/name": "bert"},
             "ownerReferences": [{"kind": "Job", "uid": JOB, "controller": True}],
         },
         "spec": {"nodeName": "node-1"} if state else {},

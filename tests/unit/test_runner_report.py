@@ -3,11 +3,13 @@
 import json
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from wattmark.api.answers import ComponentName, Phase
 from wattmark.api.figures import (
     ClockEvent,
     DeviceFigures,
@@ -21,7 +23,13 @@ from wattmark.api.figures import (
     Unavailable,
     UnavailableReason,
 )
+from wattmark.api.order import Resolved, ResolvedInput
 from wattmark.api.report import REPORT_LIMIT_BYTES, Failure, Report, RunFailure
+from wattmark.api.runtime import Attention, Precision
+from wattmark.api.trace import Trace, TracedComponent, TracedMemory, TraceReport
+from wattmark.api.training import GradientCheckpointing, LoraSpec, Optimizer
+from wattmark.api.workload import WorkloadType
+from wattmark.estimate.traced import KINDS
 from wattmark_runner.report import encode, fitted, write
 
 BYTES = 2**53
@@ -155,6 +163,52 @@ def test_no_failure_exceeds_the_limit(message: str, text: str) -> None:
         }
     )
     assert len(encode(fitted(report))) <= REPORT_LIMIT_BYTES
+
+
+LARGEST = Trace(
+    resolved=Resolved(
+        workload_type=WorkloadType.TRAINING,
+        batch_size_per_device=65536,
+        input=ResolvedInput(**dict.fromkeys(ResolvedInput.model_fields, 2**31)),
+        optimizer=max(Optimizer, key=len),
+        gradient_accumulation_steps=4096,
+        gradient_checkpointing=max(GradientCheckpointing, key=len),
+        lora=LoraSpec(rank=1024),
+        precision=max(Precision, key=len),
+        attention=max(Attention, key=len),
+    ),
+    parameter_count=2**53,
+    convolutional=False,
+    memory=[
+        TracedMemory(
+            compute_capability=f"{major}.{minor}",
+            peak_phase=max(Phase, key=len),
+            components=[TracedComponent(name=name, allocated_bytes=2**53) for name in ComponentName],
+            reserved_bytes=2**53,
+            weights_bytes=2**53,
+        )
+        for major, minor in KINDS
+    ],
+)
+
+
+def told(**changes: Any) -> TraceReport:
+    plain = TraceReport(schema_version=1, run_uid="u" * 64, pod_uid="p" * 64, question="q" * 128)
+    return plain.model_copy(update=changes)
+
+
+def test_the_largest_trace_fits_and_loses_nothing() -> None:
+    report = told(trace=LARGEST)
+    assert fitted(report) == report
+    assert len(encode(report)) <= REPORT_LIMIT_BYTES
+
+
+@settings(max_examples=100, deadline=None)
+@given(message=st.text(max_size=512) | st.sampled_from(["\U0001f600" * 512, '"' * 512]))
+def test_no_failure_of_a_trace_exceeds_the_limit(message: str) -> None:
+    report = fitted(told(failure=Failure(reason=RunFailure.NOT_TRACEABLE, message=message)))
+    assert len(encode(report)) <= REPORT_LIMIT_BYTES
+    assert report.question == "q" * 128
 
 
 def test_nothing_unprintable_leaves_the_runner() -> None:

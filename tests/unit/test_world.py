@@ -12,6 +12,7 @@ from wattmark.settings import Settings
 from wattmark.world import Wake, World, object_path, version
 
 BERT = Key(BENCHMARK_JOB, "team", "bert")
+LABELS = {"wattmark.dev/kind": BENCHMARK_JOB, "wattmark.dev/name": "bert"}
 
 
 class Woken:
@@ -89,10 +90,25 @@ def test_a_pod_wakes_the_run_of_its_label_and_urgently_when_it_ends() -> None:
     assert woken.world.pods_of(BERT) == ()
 
 
+def test_what_traces_wakes_its_modelcheck_and_not_a_benchmarkjob_of_that_name() -> None:
+    woken, check = Woken(), Key(MODEL_CHECK, "team", "bert")
+    owner = {**OWNER, "kind": MODEL_CHECK}
+    woken.world.jobs.put(versioned(job(ownerReferences=[owner]), 1, name="bert-trace"))
+    woken.world.pods.put(versioned(pod(), 2, labels=LABELS | {"wattmark.dev/kind": MODEL_CHECK}))
+    assert woken.keys == [(check, False), (check, False)]
+    assert len(woken.world.pods_of(check)) == 1 and woken.world.pods_of(BERT) == ()
+
+
+def test_a_pod_with_a_label_of_no_kind_of_ours_is_nobodys() -> None:
+    woken = Woken()
+    woken.world.pods.put(versioned(pod(), 1, labels=LABELS | {"wattmark.dev/kind": "Other"}))
+    assert woken.keys == []
+
+
 def test_a_pod_whose_label_is_edited_leaves_its_old_run() -> None:
     world = Woken().world
     world.pods.put(versioned(pod(), 1))
-    world.pods.put(versioned(pod(), 2, labels={"wattmark.dev/name": "other"}))
+    world.pods.put(versioned(pod(), 2, labels=LABELS | {"wattmark.dev/name": "other"}))
     assert world.pods_of(BERT) == ()
     assert len(world.pods_of(Key(BENCHMARK_JOB, "team", "other"))) == 1
 
@@ -101,7 +117,8 @@ OWN = [
     pytest.param(RUN, {}, True, id="a Pod of the run's Job"),
     pytest.param(OTHER_RUN, {}, False, id="a Pod of an earlier namesake's Job"),
     pytest.param(RUN, {"ownerReferences": []}, False, id="a Pod that nobody owns"),
-    pytest.param(RUN, {"labels": {"wattmark.dev/name": "other"}}, False, id="a Pod of no run that is there"),
+    pytest.param(RUN, {"labels": LABELS | {"wattmark.dev/kind": MODEL_CHECK}}, False, id="a Pod that traces"),
+    pytest.param(RUN, {"labels": LABELS | {"wattmark.dev/name": "other"}}, False, id="a Pod of no run that is there"),
 ]
 
 

@@ -86,6 +86,7 @@ class Reason(StrEnum):
     DEVICE_OUT_OF_MEMORY = "DeviceOutOfMemory"
     DEVICE_UNAVAILABLE = "DeviceUnavailable"
     MODEL_NOT_LOADABLE = "ModelNotLoadable"
+    NOT_TRACEABLE = "NotTraceable"
     INVALID_ORDER = "InvalidOrder"
     RUNNER_ERROR = "RunnerError"
     EVICTED = "Evicted"
@@ -109,6 +110,7 @@ class Reason(StrEnum):
     IN_PROGRESS = "InProgress"
     # ModelCheck
     EVALUATED = "Evaluated"
+    TRACING = "Tracing"
     FITS_NONE = "FitsNone"
     UNKNOWN = "Unknown"
     REQUIREMENT_MET = "RequirementMet"

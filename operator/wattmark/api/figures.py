@@ -146,6 +146,7 @@ class UnavailableReason(StrEnum):
     TOO_FEW_SAMPLES = "TooFewSamples"
     WINDOW_TOO_SHORT = "WindowTooShort"
     NOT_PREDICTED = "NotPredicted"
+    NOT_TRACED = "NotTraced"
 
 
 class Unavailable(Model):

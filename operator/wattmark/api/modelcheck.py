@@ -6,15 +6,25 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from wattmark.api.answers import Need, NodeTypeAnswer, Source
-from wattmark.api.conditions import Condition
+from wattmark.api.benchmarkjob import JobReference
+from wattmark.api.conditions import Condition, Reason
 from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Unavailable
 from wattmark.api.model import ModelSpec
 from wattmark.api.order import Resolved
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.runtime import QuantizationType, RuntimeSpec
-from wattmark.api.schema import Count, Model, Rule, ShortText, Timestamp, map_list, ruled
+from wattmark.api.schema import Count, Model, Rule, ShortText, Text, Timestamp, map_list, ruled
+from wattmark.api.trace import Trace
 from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec
+
+
+class Method(StrEnum):
+    """How the need is found."""
+
+    CLOSED_FORM = "ClosedForm"
+    TRACED = "Traced"
+    AUTO = "Auto"
 
 
 class Require(StrEnum):
@@ -46,6 +56,13 @@ class ModelCheckSpec(Model):
     resources: ResourcesSpec = Field(ResourcesSpec(), description="What one run would take from a node.")
     placement: PlacementSpec = Field(
         PlacementSpec(), description="Where it might land; taints that it does not tolerate count against a node type."
+    )
+    method: Method = Field(
+        Method.CLOSED_FORM,
+        description="How the need is found. ClosedForm: by formulas, at once; Unknown where there is none. Traced: by "
+        "the model's own class, run once on tensors without memory, in a Pod of this namespace that takes a CPU and no "
+        "GPU for seconds to minutes; for any model that this release can run, and the only way where the configuration "
+        "lies on a volume or is gated. Auto: the closed form where there is one, else traced.",
     )
     require: Require = Field(
         Require.NONE,
@@ -79,6 +96,25 @@ class CheckSummary(Model):
     headroom: ShortText | None = Field(None, description="Memory left on the best node type, in GiB.")
 
 
+class TraceFailure(Model):
+    """Why a trace found nothing."""
+
+    reason: Reason = Field(description="The cause, as one word.")
+    message: Text = Field(description="The cause as a sentence that says what to do.")
+
+
+class TraceStatus(Model):
+    """The trace of the question: under way, or with its result or its failure."""
+
+    question_digest: ShortText = Field(
+        description="Digest of what was traced: model, workload, runtime, resources. While the spec asks the same, "
+        "nothing is traced again, whatever nodes come and go."
+    )
+    job: JobReference = Field(description="The Job that traces. Of a failed one: delete it to trace again.")
+    result: Trace | None = Field(None, description="What was found; node types are answered from it.")
+    failure: TraceFailure | None = Field(None, description="Why nothing was found.")
+
+
 class ModelCheckStatus(Model):
     """The answer."""
 
@@ -95,6 +131,7 @@ class ModelCheckStatus(Model):
     parameter_count: Count | None = Field(None, description="Parameters of the model, tied weights counted once.")
     need: Need | None = Field(None, description="Memory that the workload needs, by component.")
     source: Source | None = Field(None, description="The deepest method that spoke.")
+    trace: TraceStatus | None = Field(None, description="The trace, where spec.method takes one.")
     node_types: Annotated[list[NodeTypeAnswer], Field(max_length=32), map_list("nodeType")] = Field(
         default_factory=list, description="Each node type of the cluster with its verdict; best first, at most 32."
     )

@@ -83,7 +83,7 @@ class HubModel(Model):
 class RunOrder(Model):
     """One run."""
 
-    run_uid: Annotated[str, Field(max_length=64)] = Field(description="UID of the BenchmarkJob; echoed in the report.")
+    run_uid: Annotated[str, Field(max_length=64)] = Field(description="UID of the object; echoed in the report.")
     model_id: Annotated[str, Field(max_length=96)] = Field(description="The model's id, for messages.")
     weights: Weights = Field(description="Random or Pretrained.")
     config: str | None = Field(None, description="config.json as a string; absent when folder or hub holds it.")
@@ -99,3 +99,8 @@ class RunOrder(Model):
     gpus: Annotated[int, Field(ge=0, le=8)] = Field(description="GPUs that the run must see; 0 runs on the CPU.")
     running_seconds: Annotated[int, Field(ge=1)] = Field(description="Deadline from the runner's own start.")
     progress_seconds: Annotated[float, Field(gt=0)] = Field(5.0, description="Interval between progress lines.")
+    question: ShortText | None = Field(
+        None,
+        description="Digest of a ModelCheck's question: its model is traced, not run, and the digest echoed in the "
+        "report.",
+    )

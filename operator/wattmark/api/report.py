@@ -21,6 +21,7 @@ class RunFailure(StrEnum):
     DEVICE_OUT_OF_MEMORY = "DeviceOutOfMemory"
     HOST_OUT_OF_MEMORY = "HostOutOfMemory"
     RUNNING_DEADLINE_EXCEEDED = "RunningDeadlineExceeded"
+    NOT_TRACEABLE = "NotTraceable"
     RUNNER_ERROR = "RunnerError"
 
 
@@ -33,6 +34,7 @@ EXIT_CODES: dict[RunFailure, int] = {
     RunFailure.RUNNING_DEADLINE_EXCEEDED: 164,
     RunFailure.RUNNER_ERROR: 165,
     RunFailure.HOST_OUT_OF_MEMORY: 166,
+    RunFailure.NOT_TRACEABLE: 167,
 }
 EXIT_TERMINATED = 143  # on SIGTERM the runner leaves at once, never with 0
 

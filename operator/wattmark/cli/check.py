@@ -10,6 +10,7 @@ from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cli import current, matrix, table
 from wattmark.cli.manifest import of_kind, one, printed, shown
 from wattmark.cli.question import Question, assumed, questions
+from wattmark.cli.trace import traced_here
 from wattmark.decide import check as answering
 from wattmark.decide.plan import Identity
 from wattmark.decide.saying import said
@@ -74,6 +75,10 @@ def _answered(question: Question, fleet: preflight.Fleet, now: float) -> ModelCh
         facts = preflight.facts(model, why)
     else:
         facts = preflight.facts(model, None)
-    answer = preflight.for_check(question.spec, facts, fleet)
+    found = None
+    if isinstance(facts, preflight.Facts) and preflight.needs_trace(question.spec, facts):
+        answered = traced_here(question.name, question.spec)
+        facts, found = (answered, None) if isinstance(answered, preflight.Refusal) else (facts, answered)
+    answer = preflight.for_check(question.spec, facts, fleet, found)
     identity = Identity("local", question.name, "local", 1, 0.0, False)
     return answering.decide(identity, question.spec, ModelCheckStatus(), answer, now)

@@ -18,7 +18,8 @@ EXIT_CODES = """exit codes:
   1  run: the run failed, see the Failed condition.  check: a question fits no node type
   2  a manifest or an argument cannot be used, asks of a model what it cannot do, or a package is missing; the message
      names it
-  3  check: whether a question fits is not known, for the reason that is said; the others fit
+  3  check: whether a question fits is not known, for the reason that is said; the others fit. Where
+     spec.method takes a trace, this machine traces, if wattmark is installed with its extra runner
   4  check: the cluster's nodes cannot be read
   130, 143  ended by Ctrl-C or SIGTERM; a runner that was started has ended as well
 """
@@ -108,7 +109,9 @@ def _parsers(program: str) -> tuple[argparse.ArgumentParser, argparse.ArgumentPa
     traces = commands.add_parser("trace", help="trace a ModelCheck's model without a GPU and print what it needs")
     traces.add_argument("-f", "--file", type=Path, required=True, help="manifest of the ModelCheck")
     traces.add_argument("--model-folder", type=Path, help="local folder with config.json, in place of the source")
-    traces.add_argument("--gpu", help="product, for example NVIDIA-L4: the only one in the manifest, if it names one")
+    traces.add_argument(
+        "--gpu", help="product, for example NVIDIA-L4; default: one that is not known, as in status.need"
+    )
     for command in (runs, traces):
         command.add_argument("-o", "--output", choices=("yaml", "json"), default="yaml", help="form of the status")
     checks = commands.add_parser(

@@ -30,9 +30,14 @@ class RunnerEnded:
     report: str
 
 
+def missing_packages() -> list[str]:
+    """The packages that the runner needs and that are not installed here."""
+    return [name for name in _PACKAGES if find_spec(name) is None]
+
+
 def require_packages() -> None:
     """Raises InvalidManifest where packages that the runner needs are not installed."""
-    missing = [name for name in _PACKAGES if find_spec(name) is None]
+    missing = missing_packages()
     if missing:
         raise InvalidManifest(
             f"{', '.join(missing)} not installed; running a model needs the extra runner: "

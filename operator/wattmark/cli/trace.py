@@ -1,4 +1,4 @@
-"""`wattmark trace`: what a ModelCheck's model and workload need, traced on this machine without a GPU."""
+"""A ModelCheck's model, traced on this machine: for `wattmark trace`, and where `wattmark check` needs it."""
 
 import json
 from pathlib import Path
@@ -6,69 +6,83 @@ from pathlib import Path
 import yaml
 
 from wattmark import preflight
-from wattmark.api.benchmarkjob import MeasureSpec
+from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.api.order import HubModel, RunOrder
-from wattmark.cli.local_runner import require_packages
+from wattmark.api.order import RunOrder
+from wattmark.api.trace import Trace
+from wattmark.cli.local_runner import missing_packages, require_packages
 from wattmark.cli.manifest import InvalidManifest, one
 from wattmark.estimate import Gpu
+from wattmark.estimate.traced import kind_of, traced
 from wattmark.fleet.gpus import gpu_product
 from wattmark.identity import MODEL_CHECK
-
-DEADLINE_SECONDS = 3600
+from wattmark.manifests import question, trace_order
+from wattmark.observe import clean
 
 
 def trace(file: Path, model_folder: Path | None, product: str | None, form: str) -> int:
-    """Trace the file's ModelCheck and print the need on each device. Raises InvalidManifest."""
+    """Trace the file's ModelCheck and print the need on each device. Raises InvalidManifest.
+
+    Without a product it is what the operator writes into status.need, else what it compares with such a GPU.
+    """
     require_packages()
     from wattmark_runner.failures import RunError  # torch is needed for this command alone
-    from wattmark_runner.trace import trace as traced
+    from wattmark_runner.trace import trace as found_by
 
     name, spec = one(file, MODEL_CHECK, ModelCheckSpec)
-    gpu = _gpu(spec, product)
+    gpu = _gpu(product)
     try:
-        need = traced(_order(name, spec, model_folder), gpu)
+        found = found_by(_order(name, spec, model_folder), (kind_of(gpu),))
     except RunError as error:
         raise InvalidManifest(f"{file} cannot be traced: {error}") from error
-    told = need.wire()
+    told = traced(found, spec.model.weights, gpu).wire()
     print(json.dumps(told, indent=2) if form == "json" else str(yaml.safe_dump(told, sort_keys=False)).rstrip())
     return 0
 
 
-def _gpu(spec: ModelCheckSpec, product: str | None) -> Gpu:
-    """The GPU that is named, here or as the only product in the spec; kernels are chosen by its compute capability."""
-    asked = spec.resources.gpu.products if spec.resources.gpu and spec.resources.gpu.products else []
-    name = product or (asked[0] if len(asked) == 1 else None)
-    if name is None:
+def traced_here(name: str, spec: ModelCheckSpec) -> Trace | preflight.Refusal:
+    """What the operator would have traced in a Pod; or why that cannot be had here."""
+    absent = missing_packages()
+    if absent:
+        return preflight.Refusal(
+            Reason.NOT_ESTIMATED,
+            f"the question is answered by a trace, for which {' and '.join(absent)} must be installed here: install "
+            "wattmark with its extra runner, or ask on a cluster",
+        )
+    from wattmark_runner.failures import RunError
+    from wattmark_runner.trace import trace as found_by
+
+    try:
+        return found_by(_order(name, spec, None))
+    except InvalidManifest as invalid:
+        return preflight.Refusal(Reason.NOT_ESTIMATED, clean(invalid))
+    except RunError as error:
+        return preflight.Refusal(Reason(error.reason.value), clean(error))
+
+
+def _gpu(product: str | None) -> Gpu:
+    """The GPU of this name; kernels are chosen by its compute capability."""
+    if product is None:
         return Gpu()
-    known = gpu_product(name)
+    known = gpu_product(product)
     if known is None:
-        raise InvalidManifest(f"the GPU {name} is not in the table of products")
+        raise InvalidManifest(f"the GPU {product} is not in the table of products")
     return Gpu(known.capability)
 
 
 def _order(name: str, spec: ModelCheckSpec, folder: Path | None) -> RunOrder:
-    config, hub = None, None
-    wanted = None if folder else preflight.wanted_of_hub(spec.model)
-    if wanted is not None:
-        hub = HubModel(repository=wanted[0], revision=wanted[1])
-    elif folder is None:
-        facts = preflight.facts(spec.model, None)
-        if isinstance(facts, preflight.Refusal):
-            raise InvalidManifest(facts.message)
-        if facts.config is None:
-            raise InvalidManifest(f"the model cannot be read from here: {facts.architecture}; give --model-folder")
-        config = facts.config
-    return RunOrder(
-        run_uid=name,
-        model_id=spec.model.id,
-        weights=spec.model.weights,
-        config=config,
-        folder=str(folder.resolve()) if folder else None,
-        hub=hub,
-        workload=spec.workload,
-        runtime=spec.runtime,
-        measure=MeasureSpec().resolved(),
-        gpus=spec.resources.gpus_per_node,
-        running_seconds=DEADLINE_SECONDS,
-    )
+    """What the operator would tell its runner, but for a model that is read from here."""
+    digest = question(spec)
+    if folder is not None:
+        told = trace_order(name, digest, None, spec)
+        return told.model_copy(update={"folder": str(folder.resolve()), "hub": None})
+    if preflight.wanted_of_hub(spec.model) is not None:
+        return trace_order(name, digest, None, spec)
+    facts = preflight.facts(spec.model, None)
+    if isinstance(facts, preflight.Refusal):
+        raise InvalidManifest(facts.message)
+    if facts.config is None:
+        raise InvalidManifest(
+            f"the model cannot be read from here: {facts.architecture}; give wattmark trace its --model-folder"
+        )
+    return trace_order(name, digest, facts.config, spec)

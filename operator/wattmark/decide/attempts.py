@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 
 from wattmark.api.benchmarkjob import Attempt
+from wattmark.api.report import Report
 from wattmark.decide.ended import Outcome, Success
 from wattmark.decide.saying import timestamp
 from wattmark.observe import SeenPod, epoch
@@ -10,7 +11,7 @@ from wattmark.observe import SeenPod, epoch
 MAX_ATTEMPTS = 12  # ten retries and the first attempt, with one to spare
 
 
-def attempts(recorded: Iterable[Attempt], pods: Iterable[tuple[SeenPod, Outcome | None]]) -> list[Attempt]:
+def attempts(recorded: Iterable[Attempt], pods: Iterable[tuple[SeenPod, Outcome[Report] | None]]) -> list[Attempt]:
     """Recorded attempts, brought up to date by the Pods that are there; the oldest first."""
     known = {a.pod_uid: a for a in recorded}
     for pod, outcome in pods:

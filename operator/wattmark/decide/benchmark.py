@@ -5,6 +5,7 @@ from dataclasses import replace
 
 from wattmark.api.benchmarkjob import BenchmarkJobStatus, PreflightPolicy
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
+from wattmark.api.report import Report
 from wattmark.decide.attempts import attempts, gpu_seconds
 from wattmark.decide.draft import Draft
 from wattmark.decide.ended import Final, Interrupted, Outcome, Success, outcome
@@ -31,7 +32,7 @@ OLD_RUN_SECONDS = 1.0
 BEHIND_SECONDS = 1.0
 LOOK_SECONDS = 2.0  # while a start is young: some troubles show only in Events, which are asked for at every look
 BACKSTOP_SECONDS = 60.0  # beyond the runner's own deadline, for a runner that cannot end itself
-Ends = Sequence[tuple[SeenPod, Outcome | None]]
+Ends = Sequence[tuple[SeenPod, Outcome[Report] | None]]
 
 
 def finished(status: BenchmarkJobStatus) -> Reason | None:

@@ -17,6 +17,7 @@ from wattmark.decide.saying import (
     yes,
 )
 from wattmark.decide.summary import gibibytes
+from wattmark.decide.waiting import Waiting
 from wattmark.preflight import Answer
 
 _ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
@@ -36,13 +37,20 @@ _NO_ANSWER: dict[str, object] = {
 
 
 def decide(
-    identity: Identity, spec: ModelCheckSpec | str, status: ModelCheckStatus, answer: Answer | str, now: float
+    identity: Identity, spec: ModelCheckSpec | str, status: ModelCheckStatus, answer: Answer | Waiting | str, now: float
 ) -> ModelCheckStatus:
-    """The next status. `answer` is a sentence where there is none: the spec cannot be read, or the hub is silent."""
+    """The next status. `answer` is a sentence where the spec cannot be read, and what is waited for where it is not
+    there yet."""
     sayings: Sayings = {}
     changes: dict[str, object] = {"observed_generation": identity.generation}
     if isinstance(answer, str) or isinstance(spec, str):
-        _unanswered(sayings, spec, str(answer))
+        broken = no(Reason.INVALID_SPEC, str(answer))
+        sayings[ConditionType.EVALUATED] = broken
+        settled(sayings, broken)
+        changes |= _NO_ANSWER
+    elif isinstance(answer, Waiting):
+        sayings[ConditionType.EVALUATED] = unknown(answer.reason, answer.message)
+        in_progress(sayings, answer.reason, answer.message)
         changes |= _NO_ANSWER
     elif answer.refusal is not None:
         refused = no(answer.refusal.reason, answer.refusal.message)
@@ -58,16 +66,6 @@ def decide(
         update={**changes, "conditions": dated(sayings, status.conditions, now, identity.generation)}
     )
     return next_status.model_copy(update={"evaluation_time": _evaluated_at(status, next_status, now)})
-
-
-def _unanswered(sayings: Sayings, spec: ModelCheckSpec | str, why: str) -> None:
-    if isinstance(spec, str):
-        broken = no(Reason.INVALID_SPEC, spec)
-        sayings[ConditionType.EVALUATED] = broken
-        settled(sayings, broken)
-    else:
-        sayings[ConditionType.EVALUATED] = unknown(Reason.HUB_UNREACHABLE, why)
-        in_progress(sayings, Reason.HUB_UNREACHABLE, why)
 
 
 def _answered(sayings: Sayings, spec: ModelCheckSpec, answer: Answer) -> dict[str, object]:

@@ -2,21 +2,25 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
 
 from wattmark.api.conditions import Reason
 from wattmark.api.report import EXIT_TERMINATED, Report
-from wattmark.decide.acceptance import Rejected, accept
+from wattmark.api.trace import TraceReport
+from wattmark.decide.acceptance import Rejected, accept, accept_trace
 from wattmark.observe import Ended, SeenPod
+
+R = TypeVar("R", Report, TraceReport)
 
 NOT_AN_EXIT_OF_ITS_OWN = "ContainerStatusUnknown"  # the kubelet's placeholder: exit code 137 that no process gave
 CANNOT_START = ("StartError", "ContainerCannotRun")
 
 
 @dataclass(frozen=True, slots=True)
-class Success:
-    """The run gave figures."""
+class Success(Generic[R]):
+    """The run gave figures, or the trace a need."""
 
-    report: Report
+    report: R
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,28 +39,61 @@ class Final:
     message: str
 
 
-Outcome = Success | Interrupted | Final
+Outcome = Success[R] | Interrupted | Final
+_End = Interrupted | Final
 
 
-def outcome(pod: SeenPod, run_uid: str) -> Outcome | None:
-    """How a Pod ended; None while that is not known. The first rule that speaks decides.
+@dataclass(frozen=True, slots=True)
+class _Expected(Generic[R]):
+    """How a Pod's report is read (its message, the Pod's UID), and what to do where there is none."""
+
+    accept: Callable[[str, str], R | Rejected]
+    more_time: str
+    more_memory: str
+    again: str
+
+
+def outcome(pod: SeenPod, run_uid: str) -> Outcome[Report] | None:
+    """How a run's Pod ended; None while that is not known.
 
     A success is known with the container's end. What failed is judged with the Pod's, which tells of evictions too.
     """
+    expected = _Expected(
+        lambda message, pod_uid: accept(message, run_uid, pod_uid),
+        more_time="raise spec.deadlines in a new BenchmarkJob, or ask for less",
+        more_memory="set a larger spec.resources.memory in a new BenchmarkJob",
+        again="run it again under a new name",
+    )
+    return _outcome(pod, expected)
+
+
+def trace_outcome(pod: SeenPod, check_uid: str, question: str, again: str) -> Outcome[TraceReport] | None:
+    """How a trace's Pod ended, likewise; `again` says how to have it traced again."""
+    expected = _Expected(
+        lambda message, pod_uid: accept_trace(message, check_uid, pod_uid, question),
+        more_time=again,
+        more_memory="set a larger spec.resources.memory",
+        again=again,
+    )
+    return _outcome(pod, expected)
+
+
+def _outcome(pod: SeenPod, expected: _Expected[R]) -> Outcome[R] | None:
+    """The first rule that speaks decides."""
     if pod.succeeded:
-        return _succeeded(pod, run_uid)
+        return _succeeded(pod, expected)
     if pod.phase != "Failed":
         return None
-    return next(o for rule in _RULES if (o := rule(pod, run_uid)))
+    return next(o for rule in _RULES if (o := rule(pod, expected)))
 
 
-def _succeeded(pod: SeenPod, run_uid: str) -> Outcome:
+def _succeeded(pod: SeenPod, expected: _Expected[R]) -> Success[R] | Final:
     message = pod.ended.message if pod.ended else ""
     if not message:
         return Final(
             Reason.NO_REPORT, "the runner exited with code 0 but left no report; use the runner image of this release"
         )
-    report = accept(message, run_uid, pod.uid)
+    report = expected.accept(message, pod.uid)
     if isinstance(report, Rejected):
         return Final(report.reason, report.message)
     if report.failure is not None:
@@ -66,17 +103,16 @@ def _succeeded(pod: SeenPod, run_uid: str) -> Outcome:
     return Success(report)
 
 
-def _past_its_deadline(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _past_its_deadline(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if pod.reason != "DeadlineExceeded":
         return None
     return Final(
         Reason.RUNNING_DEADLINE_EXCEEDED,
-        "the Pod passed its active deadline and was stopped; raise spec.deadlines in a new BenchmarkJob, or ask for "
-        "less",
+        f"the Pod passed its active deadline and was stopped; {expected.more_time}",
     )
 
 
-def _disrupted(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _disrupted(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if not pod.disruption:
         return None
     detail = f": {pod.message}" if pod.message else ""
@@ -85,7 +121,7 @@ def _disrupted(pod: SeenPod, run_uid: str) -> Outcome | None:
     )
 
 
-def _never_started(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _never_started(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if pod.ended is not None:
         return None
     why = pod.reason or "no reason given"
@@ -95,7 +131,7 @@ def _never_started(pod: SeenPod, run_uid: str) -> Outcome | None:
     )
 
 
-def _terminated(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _terminated(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if _end(pod).exit_code != EXIT_TERMINATED:
         return None
     return Interrupted(
@@ -103,27 +139,25 @@ def _terminated(pod: SeenPod, run_uid: str) -> Outcome | None:
     )
 
 
-def _status_lost(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _status_lost(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if _end(pod).reason != NOT_AN_EXIT_OF_ITS_OWN:
         return None
     return Final(
         Reason.REPORT_LOST,
-        f"node {pod.node or '(none)'} lost track of the container, and with it the report; run it again under a new "
-        "name",
+        f"node {pod.node or '(none)'} lost track of the container, and with it the report; {expected.again}",
     )
 
 
-def _out_of_host_memory(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _out_of_host_memory(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     if _end(pod).reason != "OOMKilled":
         return None
     return Final(
         Reason.HOST_OUT_OF_MEMORY,
-        "the kernel killed the runner for lack of host memory; set a larger spec.resources.memory in a new "
-        "BenchmarkJob",
+        f"the kernel killed the runner for lack of host memory; {expected.more_memory}",
     )
 
 
-def _cannot_start(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _cannot_start(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     end = _end(pod)
     if end.reason not in CANNOT_START:
         return None
@@ -132,11 +166,11 @@ def _cannot_start(pod: SeenPod, run_uid: str) -> Outcome | None:
     )
 
 
-def _reported(pod: SeenPod, run_uid: str) -> Outcome | None:
+def _reported(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     message = _end(pod).message
     if not message:
         return None
-    report = accept(message, run_uid, pod.uid)
+    report = expected.accept(message, pod.uid)
     if isinstance(report, Rejected):
         return Final(report.reason, report.message)
     if report.failure is None:
@@ -147,7 +181,7 @@ def _reported(pod: SeenPod, run_uid: str) -> Outcome | None:
     return Final(Reason(report.failure.reason.value), report.failure.message)
 
 
-def _no_report(pod: SeenPod, run_uid: str) -> Outcome:
+def _no_report(pod: SeenPod, expected: _Expected[Any]) -> _End:
     end = _end(pod)
     signal = f" (signal {end.exit_code - 128})" if 128 < end.exit_code < 160 else ""
     return Final(
@@ -163,7 +197,7 @@ def _end(pod: SeenPod) -> Ended:
     return pod.ended
 
 
-_RULES: tuple[Callable[[SeenPod, str], Outcome | None], ...] = (
+_RULES: tuple[Callable[[SeenPod, _Expected[Any]], _End | None], ...] = (
     _past_its_deadline,
     _disrupted,
     _never_started,

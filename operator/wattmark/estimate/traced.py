@@ -2,7 +2,8 @@
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
-from wattmark.estimate.answer import host_of_gpu_run, on_gpu
+from wattmark.api.trace import Trace, TracedComponent, TracedMemory
+from wattmark.estimate.answer import MOST_BYTES, host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
 from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
@@ -32,28 +33,61 @@ _WORDS = {
     ComponentName.WORKSPACE: "cuBLAS, kernels' and the optimizer's temporaries",
     ComponentName.ACTIVATIONS: "every other tensor alive at that moment",
 }
+# GPUs that differ in what a trace sees: Turing has no fused attention in bf16, Hopper a larger cuBLAS workspace
+KINDS = ((7, 5), (8, 0), (9, 0))
+UNKNOWN_KIND = (8, 0)  # stands for a GPU of which nothing is known
 
 
-def traced(fullest: tuple[Fullest, ...], weights: Weights, gpu: Gpu, *, training: bool, convolutional: bool) -> Need:
-    """The need on each device, in bytes, from what `replay` gave for a run on this GPU.
+def kind_of(gpu: Gpu) -> tuple[int, int]:
+    """The traced kind that stands for a GPU."""
+    capability = gpu.capability or UNKNOWN_KIND
+    return max((kind for kind in KINDS if kind <= capability), default=KINDS[0])
+
+
+def complete(trace: Trace) -> bool:
+    """Whether the trace holds every kind, each once."""
+    return sorted(one.compute_capability for one in trace.memory) == [_written(kind) for kind in KINDS]
+
+
+def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...]) -> TracedMemory:
+    """What `replay` gave for a run on a GPU of this kind, as it is told and kept.
 
     The components are those of the fullest phase as its tensors' blocks; reserved is the simulated allocator's most.
     Loading counts for reserved only: the runner's peaks begin after it, and a model that is initialised holds tied
     weights twice for a moment, which one that is read does not.
     """
     peak = max((moment for moment in fullest if moment.phase is not Phase.LOAD), key=lambda moment: moment.allocated)
-    scratch = blas(gpu, training=training)
+    loaded = next(moment.components.get(ComponentName.WEIGHTS, 0) for moment in fullest)
+    return TracedMemory(
+        compute_capability=_written(kind),
+        peak_phase=peak.phase,
+        components=[
+            TracedComponent(name=name, allocated_bytes=min(size, MOST_BYTES))
+            for name, size in peak.components.items()
+            if size
+        ],
+        reserved_bytes=min(max(moment.reserved for moment in fullest), MOST_BYTES),
+        weights_bytes=min(loaded, MOST_BYTES),
+    )
+
+
+def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
+    """The need on each device, in bytes. KeyError if the trace does not hold this GPU's kind."""
+    found = {one.compute_capability: one for one in trace.memory}[_written(kind_of(gpu))]
+    scratch = blas(gpu, training=trace.resolved.differentiates)
     unsure = Interval(0, 0, scratch.high - scratch.likely)  # the likely size is in the trace
     parts = [
-        Part(name, exact(size) if name in _HELD else spread(size, *SEEN), f"traced: {_WORDS[name]}")
-        for name, size in peak.components.items()
+        Part(
+            part.name,
+            exact(part.allocated_bytes) if part.name in _HELD else spread(part.allocated_bytes, *SEEN),
+            f"traced: {_WORDS[part.name]}",
+        )
+        for part in found.components
     ]
     parts.append(Part(ComponentName.WORKSPACE, unsure, "cuBLASLt"))
-    parts.append(Part(ComponentName.WORKSPACE, dnn() if convolutional else NOTHING, "cuDNN's, not traced"))
-    whole = PhaseParts(peak.phase, tuple(parts))
-    reserved = max(moment.reserved for moment in fullest)
-    lost = reserved - peak.allocated
-    stored = next(moment.components.get(ComponentName.WEIGHTS, 0) for moment in fullest)
+    parts.append(Part(ComponentName.WORKSPACE, dnn() if trace.convolutional else NOTHING, "cuDNN's, not traced"))
+    whole = PhaseParts(found.peak_phase, tuple(parts))
+    lost = max(0, found.reserved_bytes - sum(part.allocated_bytes for part in found.components))
     return on_gpu(
         whole,
         whole.allocated,
@@ -63,6 +97,10 @@ def traced(fullest: tuple[Fullest, ...], weights: Weights, gpu: Gpu, *, training
             "reserved less allocated, of the trace replayed through a simulated allocator",
         ),
         gpu,
-        host_of_gpu_run(weights, stored),
+        host_of_gpu_run(weights, found.weights_bytes),
         Source.TRACED,
     )
+
+
+def _written(kind: tuple[int, int]) -> str:
+    return f"{kind[0]}.{kind[1]}"

@@ -10,8 +10,10 @@ from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.model import ModelSpec, SourceType, Weights
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
+from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown, need
+from wattmark.estimate.traced import traced
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
 from wattmark.models.resolve import Impossible, resolve
@@ -54,6 +56,21 @@ def demand(spec: Spec, architecture: Architecture, config: str, *, only_asks: bo
     if isinstance(resolved, Impossible):
         return resolved
     return Demand(spec, architecture, config, resolved, only_asks)
+
+
+def traced_demand(spec: ModelCheckSpec, trace: Trace, architecture: Architecture | str, config: str | None) -> Asked:
+    """What a traced question asks. What is downloaded is known where the operator has the configuration itself."""
+    fetched = None
+    if isinstance(architecture, Architecture) and config is not None:
+        fetched = download_bytes(architecture, config, spec.model)
+    return Asked(
+        need=lambda gpu: Unknown("a trace is of a GPU") if gpu is None else traced(trace, spec.model.weights, gpu),
+        precision=trace.resolved.precision,
+        resources=spec.resources,
+        placement=spec.placement,
+        only_asks=True,
+        download_bytes=fetched,
+    )
 
 
 def download_bytes(architecture: Architecture, config: str, model: ModelSpec) -> int | None:

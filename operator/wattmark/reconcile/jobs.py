@@ -6,7 +6,7 @@ from typing import Any
 
 from wattmark import observe
 from wattmark.cluster.client import Client, Conflict, Refused
-from wattmark.decide.plan import CreationFailure, NotCreated
+from wattmark.decide.plan import CreationFailure, DeleteJob, ExpireJob, NotCreated, SuspendJob
 from wattmark.identity import KIND_LABEL, Key
 from wattmark.workqueue import Again
 from wattmark.world import World
@@ -30,15 +30,21 @@ class Jobs:
             return NotCreated(why, observe.clean(refused))
         return None
 
-    async def patch(self, key: Key, name: str, uid: str, spec: Mapping[str, Any]) -> None:
+    async def change(self, key: Key, action: SuspendJob | DeleteJob | ExpireJob) -> None:
+        """Do what was decided about a Job of ours that is there."""
+        match action:
+            case SuspendJob():
+                await self._patch(key, action.name, action.uid, {"suspend": action.suspend})
+            case DeleteJob():
+                await self.client.delete(_path(key, action.name), action.uid)  # none of its name that is not ours
+            case ExpireJob():
+                await self._patch(key, action.name, action.uid, {"ttlSecondsAfterFinished": action.seconds})
+
+    async def _patch(self, key: Key, name: str, uid: str, spec: Mapping[str, Any]) -> None:
         """A named patch of a Job of ours; the UID in it makes the API server refuse a namesake."""
         answer = await self.client.patch(_path(key, name), {"metadata": {"uid": uid}, "spec": dict(spec)})
         if answer is not None:
             self.world.jobs.put(answer)
-
-    async def delete(self, key: Key, name: str, uid: str) -> None:
-        """Delete a Job of ours, and none of its name that is not."""
-        await self.client.delete(_path(key, name), uid)
 
     async def get(self, key: Key, name: str) -> observe.SeenJob | None:
         """The Job of this name as the API server has it now."""

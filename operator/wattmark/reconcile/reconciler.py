@@ -12,6 +12,8 @@ from wattmark.reconcile.benchmark import BenchmarkPass, Remembered
 from wattmark.reconcile.check import CheckPass
 from wattmark.reconcile.jobs import Jobs
 from wattmark.reconcile.knowledge import Knowledge
+from wattmark.reconcile.pods import Pods
+from wattmark.reconcile.tracing import Attempted, Traces
 from wattmark.reconcile.writer import Writer
 from wattmark.world import World
 
@@ -20,10 +22,11 @@ class Reconciler:
     """Everything that a pass needs. `clock` gives seconds since 1970."""
 
     def __init__(self, client: Client, world: World, hub: Hub, runner: Runner, clock: Callable[[], float]) -> None:
-        knowledge, writer, jobs = Knowledge(world, hub), Writer(client, world, clock), Jobs(client, world)
+        knowledge, writer = Knowledge(world, hub), Writer(client, world, clock)
+        jobs, pods = Jobs(client, world), Pods(client, clock)
         self._world = world
-        self._benchmark = BenchmarkPass(client, world, knowledge, jobs, writer, runner, clock)
-        self._check = CheckPass(knowledge, writer, clock)
+        self._benchmark = BenchmarkPass(world, knowledge, jobs, pods, writer, runner, clock)
+        self._check = CheckPass(knowledge, Traces(world, jobs, pods, runner, clock), writer, clock)
         self._memory: dict[Key, _Memory] = {}
 
     async def work(self, key: Key) -> float | None:
@@ -34,7 +37,7 @@ class Reconciler:
             return None
         memory = self._remember(key)
         if key.kind != BENCHMARK_JOB:
-            return await self._check.run(key, body, memory.of.written)
+            return await self._check.run(key, body, memory.of.written, memory.attempted)
         again = await self._benchmark.run(key, body, memory.of)
         if self._world.finished(key):
             self._memory.pop(key, None)
@@ -61,3 +64,4 @@ class _Memory:
 
     uid: str | None
     of: Remembered = field(default_factory=Remembered)
+    attempted: Attempted = field(default_factory=Attempted)
