@@ -9,7 +9,7 @@ from tests.e2e.conftest import OPERATOR_USER, Tool
 JOB_CONTROLLER = "system:serviceaccount:kube-system:job-controller"
 LABEL = {"wattmark.dev/kind": "BenchmarkJob"}
 MARKED_JOB = "the label wattmark.dev/kind marks the Jobs of"
-MARKED_POD = "the label wattmark.dev/kind marks the Pods of benchmark runs"
+MARKED_POD = "the label wattmark.dev/kind marks the Pods of benchmark runs and traces"
 STATUS_IS_THE_OPERATORS = f"is written by {OPERATOR_USER} alone"
 NO_PODS = "may not create Pods in namespace"
 NO_SECRET = "may not get Secret hub-token in namespace"
@@ -35,6 +35,11 @@ def _benchmark(name: str, *, token: bool = False, suspend: bool = True) -> dict[
         hub = {"revision": "0" * 40, "tokenSecretRef": {"name": "hub-token", "key": "token"}}
         model["source"] = {"type": "Hub", "hub": hub}
     return _object("wattmark.dev/v1alpha1", "BenchmarkJob", name, spec={"model": model, "suspend": suspend})
+
+
+def _check(name: str, method: str, *, token: bool = False) -> dict[str, Any]:
+    spec = {"model": _benchmark(name, token=token)["spec"]["model"], "method": method}
+    return _object("wattmark.dev/v1alpha1", "ModelCheck", name, spec=spec)
 
 
 def _pod_spec(policy: str) -> dict[str, Any]:
@@ -65,6 +70,11 @@ CREATIONS = [
         "reader", _benchmark("a", token=True), NO_SECRET, id="but not with a token that the author may not read"
     ),
     pytest.param("editor", _benchmark("a", token=True), None, id="who may read Secrets may name one"),
+    pytest.param("runs", _check("a", "ClosedForm"), None, id="a question that makes no Pod is anybody's"),
+    pytest.param("runs", _check("a", "Traced"), NO_PODS, id="a question that is traced makes one"),
+    pytest.param("runs", _check("a", "Auto"), NO_PODS, id="or may make one"),
+    pytest.param("editor", _check("a", "Traced"), None, id="the built-in role edit may have it traced"),
+    pytest.param("reader", _check("a", "Traced", token=True), NO_SECRET, id="but not with a token of somebody else's"),
     pytest.param("editor", _job("a-run", LABEL), MARKED_JOB, id="no user creates a Job with our label"),
     pytest.param("editor", _job("a-run", pods=LABEL), MARKED_JOB, id="nor one whose Pods would carry it"),
     pytest.param("editor", _job("a-run"), None, id="a Job without it is nobody's business"),
@@ -87,7 +97,7 @@ def tenants(kubectl: Tool, release: str, namespace: str) -> str:
     # kubectl reads what it patches; the operator patches without reading.
     kubectl("-n", namespace, "create", "role", "read-status", "--verb=get", "--resource=benchmarkjobs/status")
     kubectl("-n", namespace, "create", "rolebinding", "read-status", "--role=read-status", f"--user={OPERATOR_USER}")
-    for manifest in (_benchmark("held"), _pod("plain"), _job("plain")):
+    for manifest in (_benchmark("held"), _check("asked", "ClosedForm"), _pod("plain"), _job("plain")):
         kubectl("-n", namespace, "create", "-f", "-", stdin=json.dumps(manifest))
     marked = json.dumps(_pod("marked", LABEL))
     kubectl("-n", namespace, f"--as={JOB_CONTROLLER}", "create", "-f", "-", stdin=marked)
@@ -103,6 +113,7 @@ def test_creating(kubectl: Tool, tenants: str, user: str, manifest: dict[str, An
 
 
 RESUME = {"spec": {"suspend": False}}
+TRACE = {"spec": {"method": "Traced"}}
 FIGURES = {"status": {"phase": "Completed"}}
 MARKED = {"metadata": {"labels": LABEL}}
 MARKED_TEMPLATE = {"spec": {"template": MARKED}}
@@ -112,6 +123,9 @@ PATCHES = [
     pytest.param("runs", "benchmarkjob/held", RESUME, "", NO_PODS, id="resuming a run is starting it"),
     pytest.param("runs", "benchmarkjob/held", OTHER, "", None, id="a label on a BenchmarkJob starts nothing"),
     pytest.param("editor", "benchmarkjob/held", RESUME, "", None, id="an editor may resume"),
+    pytest.param("runs", "modelcheck/asked", TRACE, "", NO_PODS, id="a question that is to be traced makes a Pod"),
+    pytest.param("editor", "modelcheck/asked", TRACE, "", None, id="which an editor may"),
+    pytest.param("runs", "modelcheck/asked", OTHER, "", None, id="a label on a ModelCheck makes none"),
     pytest.param(
         "reader", "benchmarkjob/held", FIGURES, "status", STATUS_IS_THE_OPERATORS, id="no user writes figures"
     ),
