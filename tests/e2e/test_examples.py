@@ -23,6 +23,7 @@ MANIFESTS = {
     d["metadata"]["name"]: d for p in sorted(EXAMPLES.glob("*.yaml")) for d in yaml.safe_load_all(p.read_text())
 }
 RUNS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "BenchmarkJob"]
+MODEL_CLASSES = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel", "deberta": "DebertaV2Model"}
 CHECKS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "ModelCheck"]
 GENERATING = [n for n in RUNS if "outputTokens" in json.dumps(MANIFESTS[n])]
 
@@ -43,6 +44,9 @@ def finished(space: Space, kubectl: Tool) -> Iterator[dict[str, Body]]:
     kubectl("apply", "--namespace", space.namespace, "--filename", str(EXAMPLES))
     found = {name: space.end(name, seconds=480) for name in RUNS}
     for name in CHECKS:
+        kubectl(
+            "wait", "--namespace", space.namespace, f"modelcheck/{name}", "--for=condition=Evaluated", "--timeout=480s"
+        )
         path = f"{space.benchmarks_path.removesuffix('benchmarkjobs')}modelchecks/{name}"
         found[name] = space.api.get(path) or {}
     yield found
@@ -219,7 +223,7 @@ def test_a_check_is_answered_and_counts_what_the_framework_counts(finished: dict
     status = body["status"]
     assert condition(body, "Evaluated")["status"] == "True", status
     assert ModelCheckStatus.model_validate(status).wire() == status
-    model_class = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel"}[name.split("-")[0]]
+    model_class = MODEL_CLASSES[name.split("-")[0]]
     count = _parameters(name, model_class)
     assert status["parameterCount"] == count
     weights = next(c for c in status["need"]["components"] if c["name"] == "Weights")

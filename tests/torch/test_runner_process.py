@@ -15,7 +15,9 @@ import torch
 
 from wattmark.api.benchmarkjob import Progress
 from wattmark.api.order import RunOrder
-from wattmark.api.report import EXIT_CODES, EXIT_TERMINATED, Report, RunFailure
+from wattmark.api.report import EXIT_CODES, EXIT_TERMINATED, REPORT_LIMIT_BYTES, Report, RunFailure
+from wattmark.api.trace import TraceReport
+from wattmark.estimate.traced import complete
 from wattmark_runner import run
 
 ROOT = Path(__file__).parents[2]
@@ -92,6 +94,36 @@ def test_a_run_leaves_a_report_and_progress(tmp_path: Path) -> None:
     assert shares == sorted(shares)
     assert len(err) < 4096
     assert sorted(path.name for path in tmp_path.iterdir()) == ["log"]  # nothing else is written, not even in HOME
+
+
+def test_a_question_is_traced_and_echoed(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    code, progress, err = finished(json.dumps(order(CONFIG, gpus=1, question="digest-1")), log)
+    assert code == 0, err
+    report = TraceReport.model_validate_json(log.read_bytes())
+    assert report.trace is not None and complete(report.trace)
+    assert (report.run_uid, report.pod_uid, report.question) == ("run-1", "pod-1", "digest-1")
+    assert progress == [] and len(log.read_bytes()) <= REPORT_LIMIT_BYTES
+
+
+@pytest.mark.parametrize(
+    ("more", "reason"),
+    [
+        pytest.param({"config": None, "folder": "/not/there"}, RunFailure.MODEL_NOT_LOADABLE, id="no model"),
+        pytest.param({"runtime": {"precision": "fp16-mixed"}}, RunFailure.INVALID_ORDER, id="an impossible workload"),
+        pytest.param({"colour": 1}, RunFailure.INVALID_ORDER, id="an order of another version"),
+        pytest.param({"runningSeconds": 1}, RunFailure.RUNNING_DEADLINE_EXCEEDED, id="too long"),
+    ],
+)
+def test_a_trace_that_fails_tells_why_and_of_which_question(
+    tmp_path: Path, more: dict[str, object], reason: RunFailure
+) -> None:
+    log = tmp_path / "log"
+    asked = {name: value for name, value in order(CONFIG, question="digest-1", **more).items() if value is not None}
+    code, _, _ = finished(json.dumps(asked), log)
+    report = TraceReport.model_validate_json(log.read_bytes())
+    assert report.failure is not None and report.failure.reason is reason, report
+    assert (code, report.trace, report.question) == (EXIT_CODES[reason], None, "digest-1")
 
 
 def test_sigterm_while_measuring_leaves_no_report(tmp_path: Path) -> None:

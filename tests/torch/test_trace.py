@@ -11,10 +11,11 @@ from wattmark.api.order import ResolvedMeasure, RunOrder
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.workload import WorkloadSpec
 from wattmark.estimate import Gpu
+from wattmark.estimate.traced import KINDS, complete, kind_of, traced
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-from wattmark_runner.trace import trace  # noqa: E402
+from wattmark_runner import trace as runner  # noqa: E402
 
 GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000, "n_positions": 512}
 BERT = {
@@ -41,6 +42,11 @@ def order(
         gpus=1,
         running_seconds=60,
     )
+
+
+def trace(told: RunOrder, gpu: Gpu) -> Need:
+    """The need on one GPU."""
+    return traced(runner.trace(told, (kind_of(gpu),)), told.weights, gpu)
 
 
 def inference(tokens: int = 256, output: int = 4, batch: int = 4) -> dict[str, Any]:
@@ -104,3 +110,19 @@ def test_nothing_stays_behind_when_a_trace_is_done() -> None:
     trace(order(BERT, {"type": "Inference", "inference": {}}), AMPERE)
     assert (torch.autocast, torch.is_autocast_enabled, torch.clear_autocast_cache) == before
     assert torch.nn.Linear(2, 2)(torch.ones(1, 2)).shape == (1, 2)
+
+
+@pytest.mark.parametrize(
+    ("workload", "precision"),
+    [
+        pytest.param(inference(), Precision.BF16, id="kernels that differ"),
+        pytest.param(training(), Precision.FP32, id="kernels that do not, recorded once"),
+    ],
+)
+def test_a_trace_of_every_kind_is_what_a_trace_of_each_alone_is(workload: dict[str, Any], precision: Precision) -> None:
+    told = order(GPT2, workload, precision)
+    every = runner.trace(told)
+    assert complete(every)
+    alone = [runner.trace(told, (kind,)).memory[0] for kind in KINDS]
+    assert every.memory == alone
+    assert every.parameter_count == 5000 * 256 + 512 * 256 + 2 * (12 * 256 * 256 + 13 * 256) + 2 * 256

@@ -110,6 +110,7 @@ TAKEN = [
     ),
     taken("a question about Lion", CHECK, workload={"type": "Training", "training": {"optimizer": "Lion"}}),
     taken("a run of what is not quantized", runtime={"quantization": {"type": "None"}}),
+    taken("a method", CHECK, method="Traced"),
     taken(
         "a place", placement={"nodeSelector": {"zone": "a"}, "priorityClassName": "low", "runtimeClassName": "nvidia"}
     ),
@@ -525,6 +526,7 @@ SCHEMA = [
     ),
     refused("suspended in words", body("suspend", "must be of type boolean"), suspend="yes"),
     refused("another requirement", "spec.require: Unsupported value: ", CHECK, require="Maybe"),
+    refused("another method", "spec.method: Unsupported value: ", CHECK, method="Guess"),
 ]
 
 # Refused by kubectl's own strictness; another client is warned and the field is pruned.

@@ -9,6 +9,7 @@ import pytest
 from tests.unit.test_fleet_nodes import node
 from tests.unit.test_fleet_slices import SLICES, bare
 from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
+from tests.unit.traced import TRACE
 
 from wattmark import preflight
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
@@ -126,6 +127,23 @@ def test_the_worst_of_several_answers_is_the_exit_code(
 ) -> None:
     assert main(["check", "--model", *models, "--gpu", *gpus, "-o", "yaml"]) == code
     assert ("kind: List" in capsys.readouterr().out) is (len(models) > 1)
+
+
+def test_a_trace_is_taken_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("wattmark.cli.check.traced_here", lambda name, spec: TRACE)
+    assert main(["check", "--model", "gpt2", "--set", "method=Traced", "--gpu", "L4", "-o", "json"]) == 0
+    status = json.loads(capsys.readouterr().out)["status"]
+    assert status["source"] == "Traced" and status["nodeTypes"][0]["source"] == "Traced"
+
+
+def test_where_nothing_can_be_traced_the_answer_says_how(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("wattmark.cli.trace._NEEDS", ("json", "no_such_package"))
+    assert main(["check", "--model", "gpt2", "--set", "method=Traced", "--gpu", "L4", "-o", "json"]) == 3
+    said = {c["type"]: c for c in json.loads(capsys.readouterr().out)["status"]["conditions"]}
+    assert said["Evaluated"]["status"] == "False"
+    assert "no_such_package must be installed here: install wattmark with its extra runner" in said["Fits"]["message"]
 
 
 def test_the_status_is_that_which_the_operator_decides_on(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -7,13 +7,17 @@ from typing import Any
 import pytest
 from tests.unit.test_fleet_nodes import A100, EIGHT, node
 from tests.unit.test_fleet_slices import bare, body, seen
+from tests.unit.traced import TRACE
 
-from wattmark.api.answers import Verdict
+from wattmark.api.answers import Source, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
+from wattmark.api.figures import UnavailableReason
 from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.fit.checks import WeightsSeen
+from wattmark.estimate import Gpu
+from wattmark.estimate.traced import traced
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.preflight import (
@@ -25,6 +29,7 @@ from wattmark.preflight import (
     fleet,
     for_benchmark,
     for_check,
+    needs_trace,
     wanted_of_hub,
 )
 
@@ -206,6 +211,72 @@ def test_a_question_gets_the_same_verdict_as_a_run() -> None:
     assert answer.parameter_count == 124_439_808
     assert (answer.need, answer.resolved) == (run.need, run.resolved)
     assert [(t.node_type, t.verdict) for t in answer.node_types] == [(t.node_type, t.verdict) for t in run.predictions]
+
+
+def asked(method: str, **fields: Any) -> ModelCheckSpec:
+    return ModelCheckSpec.read({"model": GPT2, "method": method, **fields})
+
+
+DEBERTA = {"id": "microsoft/deberta-v3-small"}
+ON_VOLUME = {"id": "mine", "source": VOLUME}
+NEEDS = [
+    pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
+    pytest.param("ClosedForm", DEBERTA, False, id="even where it is Unknown"),
+    pytest.param("ClosedForm", ON_VOLUME, False, id="or where only a Pod can read the model"),
+    pytest.param("Auto", GPT2, False, id="there is a closed form"),
+    pytest.param("Auto", DEBERTA, True, id="there is none"),
+    pytest.param("Auto", ON_VOLUME, True, id="only a Pod can read the model"),
+    pytest.param("Traced", GPT2, True, id="a trace is asked for"),
+]
+
+
+@pytest.mark.parametrize(("method", "model", "needed"), NEEDS)
+def test_a_trace_is_needed(method: str, model: dict[str, Any], needed: bool) -> None:
+    spec = asked(method, model=model)
+    known = facts(spec.model, None)
+    assert isinstance(known, Facts)
+    assert needs_trace(spec, known) is needed
+
+
+def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
+    spec = asked("Traced", runtime={"precision": "fp16-mixed"})
+    known = facts(spec.model, None)
+    assert isinstance(known, Facts) and not needs_trace(spec, known)
+    answer = for_check(spec, known, cluster(LARGE))
+    assert answer.refusal is not None and answer.refusal.reason is Reason.IMPOSSIBLE_PRECISION
+
+
+@pytest.mark.parametrize("model", [DEBERTA, ON_VOLUME], ids=["no formula", "no configuration"])
+def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
+    spec = asked("ClosedForm", model=model)
+    answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
+    assert answer.reason is Reason.NOT_ESTIMATED
+    assert "set spec.method to Traced or Auto" in answer.message
+    assert "spec.method" not in before(cluster(LARGE), model=model).message  # a BenchmarkJob has none
+
+
+@pytest.mark.parametrize("model", [GPT2, ON_VOLUME], ids=["known", "read by the Pod alone"])
+def test_a_trace_answers_for_every_node_type(model: dict[str, Any]) -> None:
+    spec = asked("Traced", model=model)
+    answer = for_check(spec, facts(spec.model, None), cluster(LARGE, SMALL), TRACE)
+    assert (answer.need, answer.resolved) == (traced(TRACE, spec.model.weights, Gpu()), TRACE.resolved)
+    assert answer.parameter_count == TRACE.parameter_count
+    needs = {kind.node_type.split("-")[1]: kind.need_bytes for kind in answer.node_types}
+    for short, capability in (("A100", (8, 0)), ("T4", (7, 5))):
+        assert needs[short] == traced(TRACE, spec.model.weights, Gpu(capability)).device_bytes
+    assert {kind.source for kind in answer.node_types} == {Source.TRACED}
+    assert all(kind.largest_batch_size_per_device is None for kind in answer.node_types)
+    assert {u.reason for u in answer.unavailable} == {UnavailableReason.NOT_TRACED} and answer.fallbacks == ()
+
+
+def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:
+    spec = asked("Traced")
+    known = facts(spec.model, None)
+    large = TRACE.model_copy(
+        update={"memory": [one.model_copy(update={"reserved_bytes": 2**40}) for one in TRACE.memory]}
+    )
+    missed = [{u.field for u in for_check(spec, known, cluster(LARGE), found).unavailable} for found in (TRACE, large)]
+    assert ["fallbacks" in fields for fields in missed] == [False, True]
 
 
 SMALL_DISK = node(A100, {**EIGHT, "memory": "512Gi", "ephemeral-storage": "10Gi"}, "small-disk")
