@@ -106,7 +106,7 @@ def test_the_need_is_that_of_wattmark_trace(
     assert "fallbacks" not in status or not status["fallbacks"]
     said = [condition(s.body, "Evaluated").get("reason") for s in checks.seen.of("first")]
     assert list(dict.fromkeys(said)) == [None, "Tracing", "Evaluated"]
-    assert "nodeTypes" not in checks.says("first", "Tracing")["status"]
+    assert not checks.says("first", "Tracing")["status"]["nodeTypes"]
 
 
 def test_the_pod_has_no_gpu_no_token_and_is_ours(checks: Checks, answered: Body) -> None:
@@ -147,9 +147,8 @@ def test_an_edited_question_is_traced_anew_and_an_edited_requirement_is_not(chec
         "the requirement is met", lambda s: condition(s.body, "Ready").get("reason") == "RequirementMet", 30
     )
     assert len(checks.made("first")) == 1
-    since = checks.version("first")
-    checks.api.patch(f"{checks.path}/first", {"spec": asks(batch=16)})
-    now = checks.says("first", "Evaluated", since)["status"]
+    edited = checks.api.patch(f"{checks.path}/first", {"spec": asks(batch=16)})
+    now = checks.says("first", "Evaluated", int(edited["metadata"]["resourceVersion"]))["status"]
     assert now["trace"]["questionDigest"] != answered["status"]["trace"]["questionDigest"]
     assert now["need"]["allocatedBytes"]["likely"] > answered["status"]["need"]["allocatedBytes"]["likely"]
     assert now["resolved"]["batchSizePerDevice"] == 16

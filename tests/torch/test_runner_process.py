@@ -119,7 +119,8 @@ def test_a_trace_that_fails_tells_why_and_of_which_question(
     tmp_path: Path, more: dict[str, object], reason: RunFailure
 ) -> None:
     log = tmp_path / "log"
-    asked = {name: value for name, value in order(CONFIG, question="digest-1", **more).items() if value is not None}
+    told = order(CONFIG, question="digest-1") | more
+    asked = {name: value for name, value in told.items() if value is not None}
     code, _, _ = finished(json.dumps(asked), log)
     report = TraceReport.model_validate_json(log.read_bytes())
     assert report.failure is not None and report.failure.reason is reason, report
