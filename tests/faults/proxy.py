@@ -182,12 +182,13 @@ def _refusal(status: int) -> web.Response:
 
 
 def _subject(path: str, body: bytes) -> str:
-    """The BenchmarkJob that a write is for."""
+    """The object of ours that a write is for."""
     parts = path.strip("/").split("/")
-    if "benchmarkjobs" in parts:
-        return parts[parts.index("benchmarkjobs") + 1]
+    for plural in ("benchmarkjobs", "modelchecks"):
+        if plural in parts:
+            return parts[parts.index(plural) + 1]
     sent = json.loads(body or b"{}")
     if parts[-1] == "events":
         return str(sent["involvedObject"]["name"])
     name = str(sent["metadata"]["name"]) if parts[-1] == "jobs" else parts[-1]
-    return name.removesuffix("-run")
+    return name.removesuffix("-run").removesuffix("-trace")

@@ -36,6 +36,32 @@ def report(**changes: Any) -> str:
     return json.dumps({k: v for k, v in {**whole, **changes}.items() if v is not None})
 
 
+MEMORY = {
+    "peakPhase": "Forward",
+    "components": [{"name": "Weights", "allocatedBytes": 1048576}],
+    "reservedBytes": 2097152,
+    "weightsBytes": 1048576,
+}
+TRACE = {
+    "resolved": {
+        "workloadType": "Inference",
+        "batchSizePerDevice": 2,
+        "input": {"inputTokens": 16, "outputTokens": 0},
+        "precision": "bf16",
+        "attention": "Auto",
+    },
+    "parameterCount": 1000,
+    "convolutional": False,
+    "memory": [{"computeCapability": kind, **MEMORY} for kind in ("7.5", "8.0", "9.0")],
+}
+
+
+def traced() -> str:
+    """The report of a trace that the operator accepts."""
+    told = {"schemaVersion": 1, "runUid": ORDER["runUid"], "podUid": os.environ["WATTMARK_POD_UID"]}
+    return json.dumps({**told, "question": ORDER["question"], "trace": TRACE})
+
+
 def failure(reason: str, message: str) -> str:
     """A report without figures."""
     told = {"reason": reason, "message": message}
@@ -77,7 +103,7 @@ def main() -> None:
     signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     name, _, seconds = ORDER["modelId"].partition(".")
     time.sleep(float(seconds or 0))
-    message, code = ENDS[name]
+    message, code = (traced(), 0) if (name, "question" in ORDER) == ("good", True) else ENDS[name]
     if message:
         Path("/dev/termination-log").write_text(message)
     os._exit(code)
