@@ -14,6 +14,8 @@ from wattmark.api.order import ResolvedMeasure, RunOrder
 from wattmark.api.runtime import Precision, RuntimeSpec
 from wattmark.api.workload import WorkloadSpec
 from wattmark.estimate import Gpu, need
+from wattmark.estimate.traced import kind_of
+from wattmark.estimate.traced import traced as traced_need
 
 torch = pytest.importorskip("torch")
 
@@ -44,6 +46,11 @@ def order(name: str, kind: AnalysisKind, precision: Precision, gpus: int) -> Run
         gpus=gpus,
         running_seconds=60,
     )
+
+
+def on_gpu(asked: RunOrder) -> Need:
+    """The need on an A100, traced."""
+    return traced_need(trace(asked, (kind_of(AMPERE),)), asked.weights, AMPERE)
 
 
 def said(asked: RunOrder, gpu: Gpu | None) -> Need:
@@ -102,7 +109,7 @@ def test_on_a_cpu_the_closed_form_is_what_lives(
 @pytest.mark.parametrize(("name", "kind"), CASES)
 def test_for_a_gpu_the_closed_form_is_what_a_trace_finds(name: str, kind: AnalysisKind, precision: Precision) -> None:
     asked = order(name, kind, precision, gpus=1)
-    traced = trace(asked, AMPERE)
+    traced = on_gpu(asked)
     assert traced.components
     error = compared(f"{name} on a GPU", kind, precision, traced.allocated_bytes.likely, said(asked, AMPERE))
     assert abs(error) < BEYOND.get((name, kind), BOUND)
@@ -116,7 +123,7 @@ def test_for_a_gpu_the_closed_form_is_what_a_trace_finds(name: str, kind: Analys
     ],
 )
 def test_what_is_kept_is_named_in_a_trace(kind: AnalysisKind, component: ComponentName) -> None:
-    found = trace(order("GPT-2", kind, Precision.BF16, gpus=1), AMPERE)
+    found = on_gpu(order("GPT-2", kind, Precision.BF16, gpus=1))
     kept = next(part.likely_bytes for part in found.components if part.name is component)
     one = BATCH * TOKENS * 2 * (128 if component is ComponentName.HIDDEN_STATES else 4 * TOKENS)
     assert kept in (4 * one, 5 * one)  # four layers; the embeddings, too, or the last layer's at the fullest moment

@@ -13,11 +13,12 @@ from wattmark.api.order import RunOrder
 from wattmark.api.workload import Cache
 from wattmark.estimate import Gpu, Question, need
 from wattmark.estimate.inference import phases
+from wattmark.estimate.traced import kind_of
 from wattmark.models import Family
 from wattmark_runner import run
 from wattmark_runner.device import Cpu
 from wattmark_runner.models import Loaded, load, read
-from wattmark_runner.trace import recorded
+from wattmark_runner.trace import trace
 from wattmark_runner.workloads import generate
 
 OUTPUT_TOKENS = 8
@@ -105,7 +106,7 @@ LARGER: dict[str, dict[str, Any]] = {
 @pytest.mark.parametrize("name", LARGER)
 def test_the_closed_form_is_what_a_trace_finds(name: str, precision: str) -> None:
     asked = order(LARGER[name], Cache.STATIC, input_tokens=240, gpus=1, precision=precision)
-    traced = {moment.phase: moment for moment in recorded(asked, AMPERE, None)[0]}
+    (traced,) = trace(asked, (kind_of(AMPERE),)).memory
     _, known, resolved = read(asked, None)
     found = need(known, resolved, Weights.RANDOM, AMPERE)
     assert isinstance(found, Need)
@@ -114,9 +115,10 @@ def test_the_closed_form_is_what_a_trace_finds(name: str, precision: str) -> Non
     )
     cache = next(part.size.likely for part in parts if part.name is ComponentName.KV_CACHE)
     likely = found.allocated_bytes.likely
-    truth = max(moment.allocated for phase, moment in traced.items() if phase is not Phase.LOAD)
+    sizes = {one.name: one.allocated_bytes for one in traced.components}
+    truth = sum(sizes.values())
     print(f"{name:26} {precision} traced {truth} predicted {likely} {likely / truth - 1:+.1%} cache {cache}")
-    assert cache == traced[Phase.DECODE].components[ComponentName.KV_CACHE]
+    assert cache == sizes[ComponentName.KV_CACHE]
     assert found.allocated_bytes.low <= truth <= found.allocated_bytes.high
     # Most where eager attention's scores pass through fp32, as Gemma 2's do: what that holds has a form of its own.
     assert abs(likely / truth - 1) < 0.1

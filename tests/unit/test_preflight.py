@@ -15,9 +15,9 @@ from wattmark.api.conditions import Reason
 from wattmark.api.figures import UnavailableReason
 from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.fit.checks import WeightsSeen
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import traced
+from wattmark.fit.checks import WeightsSeen
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.preflight import (

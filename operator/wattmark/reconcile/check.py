@@ -44,17 +44,14 @@ class CheckPass:
             return benchmark.ASK_AGAIN_SECONDS
         tracing = await self._tracing(key, identity, spec, status, facts, attempted)
         answer = tracing.standing or self._answer(spec, facts, tracing)
-        decided = check.decide(identity, spec, status, answer, self.clock()).model_copy(
-            update={"trace": tracing.stored}
-        )
-        await self.writer.write(key, body, decided, written)
+        decided = check.decide(identity, spec, status, answer, self.clock())
+        await self.writer.write(key, body, decided.model_copy(update={"trace": tracing.stored}), written)
         news = await self.traces.act(key, spec, tracing.actions, attempted)
         if news and attempted.not_created is not None:
             return 0.0
         hub = benchmark.ASK_AGAIN_SECONDS if self.knowledge.may_hear_more(facts) else None
-        return min(
-            (s for s in (tracing.look_again_seconds, hub, written.refresh_seconds) if s is not None), default=None
-        )
+        wanted = (tracing.look_again_seconds, hub, written.refresh_seconds)
+        return min((seconds for seconds in wanted if seconds is not None), default=None)
 
     async def _tracing(
         self,
@@ -65,11 +62,12 @@ class CheckPass:
         facts: preflight.Facts | preflight.Refusal,
         attempted: Attempted,
     ) -> Tracing:
-        if isinstance(facts, preflight.Refusal) or not guarded(
-            lambda: preflight.needs_trace(spec, facts), lambda _: False
+        if not isinstance(facts, preflight.Refusal) and guarded(
+            lambda: preflight.needs_trace(spec, facts),
+            lambda why: False,  # the answer fails likewise, and tells
         ):
-            return Tracing(None, actions=self.traces.untraced(key, identity))
-        return await self.traces.step(key, identity, spec, status, facts.config, attempted)
+            return await self.traces.step(key, identity, spec, status, facts.config, attempted)
+        return Tracing(None, actions=self.traces.untraced(key, identity))
 
     def _answer(
         self, spec: ModelCheckSpec, facts: preflight.Facts | preflight.Refusal, tracing: Tracing
