@@ -14,6 +14,7 @@ from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.model import ModelSpec, SourceType, Weights
 from wattmark.api.modelcheck import Method, ModelCheckSpec
 from wattmark.api.order import Resolved
+from wattmark.api.runtime import QuantizationType
 from wattmark.api.trace import Trace
 from wattmark.estimate import Gpu, Unknown
 from wattmark.estimate.traced import traced
@@ -273,8 +274,9 @@ def _told(found: "_Verdict", policy: PreflightPolicy, adaptation: Fallback | Non
 
 
 def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
-    """Whether the question is answered by a trace: asked for, or the only way."""
-    if spec.method is Method.CLOSED_FORM:
+    """Whether the question is answered by a trace: asked for, or the only way, of one GPU and of plain weights."""
+    whole = spec.runtime.quantization.type is QuantizationType.NONE
+    if spec.method is Method.CLOSED_FORM or spec.resources.gpus_per_node > 1 or not whole:
         return False
     if isinstance(facts.architecture, str) or facts.config is None:
         return True

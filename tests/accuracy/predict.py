@@ -61,7 +61,7 @@ def _question(raw: Mapping[str, Any]) -> Question | str:
         return facts.message
     if not isinstance(facts.architecture, Architecture):
         return facts.architecture
-    resolved = resolve(facts.architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node)
+    resolved = resolve(facts.architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node, spec.parallelism)
     if isinstance(resolved, Impossible):
         return resolved.message
     return Question(facts.architecture, resolved, spec.model.weights, on_gpu=True)

@@ -53,6 +53,12 @@ def sized(sentence: str, refusal: str = "", **resources: Any) -> Case:
     return Case(sentence, {"model": MODEL, "resources": resources}, refusal)
 
 
+def sharing(sentence: str, gpus: int, refusal: str = "", *, trained: bool = False, **parallelism: Any) -> Case:
+    workload = {"type": "Training", "training": {}} if trained else {"type": "Inference", "inference": {}}
+    spec = {"workload": workload, "resources": {"gpusPerNode": gpus}, "parallelism": parallelism}
+    return Case(sentence, {"model": MODEL, **spec}, refusal, CHECK)
+
+
 def inferring(sentence: str, refusal: str = "", **inference: Any) -> Case:
     return Case(sentence, {"model": MODEL, "workload": {"type": "Inference", "inference": inference}}, refusal)
 
@@ -65,6 +71,14 @@ def body(field_path: str, words: str) -> str:
     return f"spec.{field_path} in body {words}"
 
 
+ONE_GPU = "spec.resources.gpusPerNode is at most 1: a BenchmarkJob runs on one GPU; a ModelCheck asks about several"
+SEVERAL_TOGETHER = (
+    "spec.resources.gpusPerNode above 1 goes with a spec.parallelism.type other than None (training: FSDP, ZeRO1 or "
+    "DDP; inference: TensorParallel), and only with it"
+)
+TRAINS = "spec.parallelism.type DDP, ZeRO1 and FSDP are for training; for inference on several GPUs use TensorParallel"
+INFERS = "spec.parallelism.type TensorParallel is for inference; for training on several GPUs use FSDP, ZeRO1 or DDP"
+FSDP_ALONE = "parallelism.fsdp goes with parallelism.type FSDP, and only with it"
 NOT_A_QUANTITY = 'must be a quantity above zero, for example 4, "500m" or "16Gi"'
 
 TAKEN = [
@@ -111,6 +125,13 @@ TAKEN = [
     taken("a question about Lion", CHECK, workload={"type": "Training", "training": {"optimizer": "Lion"}}),
     taken("a run of what is not quantized", runtime={"quantization": {"type": "None"}}),
     taken("a method", CHECK, method="Traced"),
+    sharing("one GPU, and nobody to share it with", 1, type="None"),
+    sharing("the most GPUs", 16, type="TensorParallel"),
+    sharing("replicas", 2, trained=True, type="DDP"),
+    sharing("replicas with divided states", 3, trained=True, type="ZeRO1"),
+    sharing("everything divided", 8, trained=True, type="FSDP"),
+    sharing("gradients and states divided", 8, trained=True, type="FSDP", fsdp={"strategy": "ShardGradOp"}),
+    sharing("everything divided, by its defaults", 8, trained=True, type="FSDP", fsdp={}),
     taken(
         "a place", placement={"nodeSelector": {"zone": "a"}, "priorityClassName": "low", "runtimeClassName": "nvidia"}
     ),
@@ -142,6 +163,26 @@ TAKEN = [
 
 # Rules of our own, which a schema cannot hold.
 RULES = [
+    Case(
+        "a trace of several GPUs",
+        {
+            "model": MODEL,
+            "method": "Traced",
+            "resources": {"gpusPerNode": 2},
+            "parallelism": {"type": "TensorParallel"},
+        },
+        "spec: Invalid value: spec.method Traced is of one GPU: with spec.resources.gpusPerNode above 1 leave "
+        "spec.method out",
+        CHECK,
+    ),
+    refused(
+        "a trace of quantized weights",
+        "spec: Invalid value: spec.method Traced is of weights as they are: with spec.runtime.quantization leave "
+        "spec.method out",
+        CHECK,
+        method="Traced",
+        runtime={"quantization": {"type": "BitsAndBytesInt8"}},
+    ),
     modelled(
         "a hub without its commit",
         at("model.source", "source.hub goes with source.type Hub, and only with it"),
@@ -226,7 +267,7 @@ RULES = [
     ),
     refused(
         "a question about no GPU",
-        "spec: Invalid value: spec.resources.gpusPerNode must be 1: the question is about GPUs",
+        "spec: Invalid value: spec.resources.gpusPerNode must be at least 1: the question is about GPUs",
         CHECK,
         resources={"gpusPerNode": 0},
     ),
@@ -259,6 +300,19 @@ RULES = [
         )
         for optimizer in ("AdamW8Bit", "Lion")
     ),
+    refused("a run on two GPUs", f"spec: Invalid value: {ONE_GPU}", resources={"gpusPerNode": 2}),
+    refused(
+        "two GPUs that share nothing",
+        f"spec: Invalid value: {SEVERAL_TOGETHER}",
+        CHECK,
+        resources={"gpusPerNode": 2},
+    ),
+    sharing("nobody to share with", 1, f"spec: Invalid value: {SEVERAL_TOGETHER}", type="TensorParallel"),
+    sharing("replicas for inference", 2, f"spec: Invalid value: {TRAINS}", type="DDP"),
+    sharing("divided states for inference", 2, f"spec: Invalid value: {TRAINS}", type="ZeRO1"),
+    sharing("shards for inference", 2, f"spec: Invalid value: {TRAINS}", type="FSDP"),
+    sharing("divided heads in training", 2, f"spec: Invalid value: {INFERS}", trained=True, type="TensorParallel"),
+    sharing("options of another kind", 2, at("parallelism", FSDP_ALONE), trained=True, type="DDP", fsdp={}),
     tolerating(
         "a taint of the node's life cycle",
         at(
@@ -427,7 +481,7 @@ SCHEMA = [
     ),
     refused("another precision", "spec.runtime.precision: Unsupported value: ", runtime={"precision": "fp8"}),
     refused("another attention", "spec.runtime.attention: Unsupported value: ", runtime={"attention": "Flash"}),
-    sized("two GPUs", body("resources.gpusPerNode", "should be less than or equal to 1"), gpusPerNode=2),
+    sized("17 GPUs", body("resources.gpusPerNode", "should be less than or equal to 16"), gpusPerNode=17),
     sized("fewer than no GPUs", body("resources.gpusPerNode", "should be greater than or equal to 0"), gpusPerNode=-1),
     sized(
         "a resource that is no GPU",
@@ -525,6 +579,15 @@ SCHEMA = [
         ttlSecondsAfterFinished="1h",
     ),
     refused("suspended in words", body("suspend", "must be of type boolean"), suspend="yes"),
+    sharing("another way to share", 2, "spec.parallelism.type: Unsupported value: ", type="Pipeline"),
+    sharing(
+        "another strategy",
+        2,
+        "spec.parallelism.fsdp.strategy: Unsupported value: ",
+        trained=True,
+        type="FSDP",
+        fsdp={"strategy": "HybridShard"},
+    ),
     refused("another requirement", "spec.require: Unsupported value: ", CHECK, require="Maybe"),
     refused("another method", "spec.method: Unsupported value: ", CHECK, method="Guess"),
 ]
@@ -534,5 +597,6 @@ UNKNOWN_FIELDS = [
     refused("an unknown field of spec", 'unknown field "spec.podTemplate"', podTemplate={}),
     modelled("an unknown field below", 'unknown field "spec.model.trustRemoteCode"', trustRemoteCode=True),
     refused("a field in snake case", 'unknown field "spec.max_infrastructure_retries"', max_infrastructure_retries=1),
+    refused("a question's field in a BenchmarkJob", 'unknown field "spec.parallelism"', parallelism={}),
     refused("a BenchmarkJob's field in a question", 'unknown field "spec.suspend"', CHECK, suspend=True),
 ]

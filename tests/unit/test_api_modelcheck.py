@@ -10,8 +10,8 @@ def test_an_id_alone_is_a_whole_question() -> None:
     assert spec.method is Method.CLOSED_FORM  # what is stored already must not begin to make Pods
 
 
-def test_what_is_asked_about_can_be_run_unchanged() -> None:
-    shared = set(ModelCheckSpec.model_fields) - {"method", "require"}
+def test_what_is_asked_about_one_gpu_can_be_run_unchanged() -> None:
+    shared = set(ModelCheckSpec.model_fields) - {"method", "parallelism", "require"}
     assert shared <= set(BenchmarkJobSpec.model_fields)
     for name in shared:
         question, run = ModelCheckSpec.model_fields[name], BenchmarkJobSpec.model_fields[name]

@@ -139,7 +139,7 @@ def test_a_trace_is_taken_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
 def test_where_nothing_can_be_traced_the_answer_says_how(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("wattmark.cli.trace._NEEDS", ("json", "no_such_package"))
+    monkeypatch.setattr("wattmark.cli.local_runner._PACKAGES", ("json", "no_such_package"))
     assert main(["check", "--model", "gpt2", "--set", "method=Traced", "--gpu", "L4", "-o", "json"]) == 3
     said = {c["type"]: c for c in json.loads(capsys.readouterr().out)["status"]["conditions"]}
     assert said["Evaluated"]["status"] == "False"

@@ -111,3 +111,20 @@ def test_gpus_are_named_with_their_number() -> None:
     ]
     with pytest.raises(InvalidManifest):
         assumed(["L4:100"])
+
+
+def test_several_gpus_of_one_node(capsys: pytest.CaptureFixture[str]) -> None:
+    shared = ["--set", "resources.gpusPerNode=4", "--set", "parallelism.type=TensorParallel"]
+    large = ["--model", "meta-llama/Llama-3.1-70B", "--precision", "bf16", "--gpu", "H100-SXM:8", "L4:8", "H100-SXM:2"]
+    main(["check", *large, *shared, "-o", "json"])
+    found = json.loads(capsys.readouterr().out)["status"]["nodeTypes"]
+    assert {(one["nodeType"], one["verdict"], one["reason"]) for one in found} == {
+        ("NVIDIA-H100-80GB-HBM3-80GiB-x8", "Fits", "Memory"),
+        ("NVIDIA-H100-80GB-HBM3-80GiB-x2", "DoesNotFit", "TooFewGpus"),
+        ("NVIDIA-L4-22GiB-x8", "DoesNotFit", "Memory"),
+    }
+
+
+def test_several_gpus_that_share_nothing_are_told_how_to(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "--model", "gpt2", "--gpu", "L4:8", "--set", "resources.gpusPerNode=4"]) == 2
+    assert "goes with a spec.parallelism.type other than None" in capsys.readouterr().err

@@ -12,6 +12,8 @@ from wattmark.fit.checks import LEAST_DRIVER, RUNNER_CUDA, TURING, WeightsSeen
 
 LOCK = Path(__file__).parents[2] / "requirements" / "runner.txt"
 
+SEVERAL = {"gpusPerNode": 4}
+
 CASES: list[Any] = [
     pytest.param(
         {"offer": {"resource": "amd.com/gpu", "capability": None, "driver": ""}},
@@ -52,6 +54,22 @@ CASES: list[Any] = [
     pytest.param(
         {"offer": {"capability": (7, 5)}, "precision": Precision.FP16}, "Memory", "needs", id="the oldest GPU with some"
     ),
+    pytest.param(
+        {"resources": SEVERAL, "offer": {"memory_bytes": 16 * GIB}},
+        "Memory",
+        "needs 16.0 to 20.0 GiB on each of 4 GPUs, at least 1.0 GiB more than one NVIDIA-L4 of 16.0 GiB offers after "
+        "1.0 GiB of context, NCCL and driver",
+        id="several GPUs, each too small",
+    ),
+    pytest.param({"resources": SEVERAL}, "Memory", "22.0 GiB of 24.0 GiB on each of 4 GPUs", id="each large enough"),
+    pytest.param({"resources": SEVERAL, "offer": {"count": 3}}, "TooFewGpus", "has 3", id="a node with fewer GPUs"),
+    pytest.param(
+        {"resources": SEVERAL, "offer": {"product": "NVIDIA-A100-SXM4-40GB-MIG-1g.5gb"}},
+        "MigSlices",
+        "4 GPUs are asked for, these are MIG slices, whose memory does not add up",
+        id="slices are not joined",
+    ),
+    pytest.param({"resources": SEVERAL, "offer": {"shared": True}}, "SharedGpus", "one and the same", id="nor shares"),
     pytest.param({"download_bytes": 100 * GIB}, "Memory", "needs", id="weights that just go onto the disk"),
     pytest.param(
         {"download_bytes": 101 * GIB},

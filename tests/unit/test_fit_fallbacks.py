@@ -26,6 +26,7 @@ GPUS = {
     "a100": replace(L4, product="NVIDIA-A100-SXM4-80GB", memory_bytes=80 * GIB, capability=(8, 0)),
     "slice": replace(L4, product="A100-MIG-1g.10gb", memory_bytes=10 * GIB, resource="nvidia.com/mig-1g.10gb"),
     "shared": replace(L4, shared=True),
+    "node": replace(L4, product="NVIDIA-A100-SXM4-80GB", memory_bytes=80 * GIB, capability=(8, 0), count=8),
     "silent": replace(L4, memory_bytes=None, memory_from="no label"),
 }
 
@@ -144,6 +145,18 @@ OFFERED: list[Any] = [
         ["GradientAccumulation", "BatchSize"],
         id="batch norm: more passes are another result",
     ),
+    pytest.param(
+        ("a100", "node"),
+        check("meta-llama/Llama-3.1-70B", **inference(1, 512)),
+        ["Sharding", "Quantization", "Model"],
+        id="a model that is larger than any GPU",
+    ),
+    pytest.param(
+        ("node",),
+        check("meta-llama/Llama-3.1-8B", **training(1, 2048)),
+        ["Sharding", "FusedOptimizer Precision"],
+        id="training that is larger than any GPU",
+    ),
 ]
 
 
@@ -175,6 +188,22 @@ def test_the_batch_that_is_offered_is_the_largest() -> None:
     assert batch == answer.node_types[0].largest_batch_size_per_device
     assert ask(fleet("l4"), check(**inference(batch, 2048))).node_types[0].verdict is Verdict.FITS
     assert ask(fleet("l4"), check(**inference(batch + 1, 2048))).node_types[0].verdict is not Verdict.FITS
+
+
+def test_as_few_gpus_as_fit() -> None:
+    spec = check("meta-llama/Llama-3.1-70B", **inference(1, 512))
+    first = ask(fleet("node"), spec).fallbacks[0]
+    assert json.loads(first.patch) == {
+        "spec": {"resources": {"gpusPerNode": 2}, "parallelism": {"type": "TensorParallel"}}
+    }
+    assert first.changes_result and "TensorParallel on 2 GPUs of a node instead of 1" in first.message
+    trained = check("meta-llama/Llama-3.1-8B", **training(1, 2048))
+    first = ask(fleet("node"), trained).fallbacks[0]
+    gpus = with_patch(trained, first.patch).resources.gpus_per_node
+    fewer = [n for n in (2, 4, 8) if n < gpus]
+    for n in fewer:
+        raw = applied(trained.wire(), applied(json.loads(first.patch)["spec"], {"resources": {"gpusPerNode": n}}))
+        assert ask(fleet("node"), ModelCheckSpec.read(raw)).node_types[0].verdict is not Verdict.FITS
 
 
 def test_more_passes_take_the_same_samples() -> None:
@@ -246,9 +275,9 @@ def specs(draw: st.DrawFn) -> ModelCheckSpec:
 
 
 @settings(max_examples=60, deadline=None)
-@given(specs(), st.integers(2, 200), st.sampled_from(sorted(GPUS)))
-def test_with_the_patch_it_fits(spec: ModelCheckSpec, gib: int, beside: str) -> None:
-    nodes = fleet(beside, drawn=replace(L4, memory_bytes=gib * GIB))
+@given(specs(), st.integers(2, 200), st.sampled_from([1, 1, 2, 3, 8, 16]), st.sampled_from(sorted(GPUS)))
+def test_with_the_patch_it_fits(spec: ModelCheckSpec, gib: int, count: int, beside: str) -> None:
+    nodes = fleet(beside, drawn=replace(L4, memory_bytes=gib * GIB, count=count))
     answer = ask(nodes, spec)
     ranks = [fallback.rank for fallback in answer.fallbacks]
     assert ranks == list(range(1, len(ranks) + 1))

@@ -8,7 +8,17 @@ from tests.unit.test_fit_most import asked
 from tests.unit.test_fit_verdicts import OFFER
 
 from wattmark.fit.checks import Ground
-from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, another_gpu, smaller_batch, smaller_sibling
+from wattmark.fit.moves import (
+    FREE,
+    MOVES,
+    ON_ALL,
+    PAIRS,
+    PRESERVING,
+    RISING,
+    another_gpu,
+    smaller_batch,
+    smaller_sibling,
+)
 from wattmark.fit.proposal import Move
 
 GIB = 1 << 30
@@ -100,5 +110,5 @@ def test_another_gpu_is_one_that_the_cluster_has() -> None:
 
 
 def test_every_move_that_is_combined_is_a_move() -> None:
-    named: set[Move] = {move for pair in PAIRS for move in pair} | {*FREE, *PRESERVING, *ON_ALL}
+    named: set[Move] = {move for pair in PAIRS for move in pair} | {*FREE, *PRESERVING, *ON_ALL, *RISING}
     assert named <= set(MOVES)

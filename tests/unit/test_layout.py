@@ -41,6 +41,7 @@ TRIED_ELSEWHERE = {
     "cluster_reflector": "test_reflector",
     "decide_draft": "test_decide_benchmark",
     "decide_plan": "test_decide_benchmark",
+    "fit_landing": "test_fit_checks, test_fit_verdicts",
     "fit_proposal": "test_fit_moves, test_fit_fallbacks",
     "manifests_pod": "test_manifests_run, test_manifests_trace",
 }

@@ -1,6 +1,8 @@
 import pytest
 
 from wattmark.api.conditions import Reason
+from wattmark.api.order import Resolved
+from wattmark.api.parallelism import ParallelismSpec, ParallelismType
 from wattmark.api.runtime import RuntimeSpec
 from wattmark.api.workload import WorkloadSpec
 from wattmark.models import architecture, lookup
@@ -369,3 +371,27 @@ def test_how_a_cache_is_kept(model: str, workload: WorkloadSpec, cache: str | No
     resolved = resolve(arch(model), workload, RuntimeSpec(), gpus=1)
     assert not isinstance(resolved, Impossible)
     assert resolved.cache == cache
+
+
+@pytest.mark.parametrize(
+    ("model", "gpus", "words"),
+    [
+        pytest.param("meta-llama/Llama-3.1-8B", 3, "one of 2, 4, 8", id="heads for some numbers of GPUs"),
+        pytest.param("Qwen/Qwen2.5-0.5B", 4, "14 heads, 2 of keys and values", id="too few heads of keys and values"),
+        pytest.param("microsoft/resnet-50", 2, "has no attention to divide", id="no heads at all"),
+    ],
+)
+def test_heads_that_cannot_be_divided(model: str, gpus: int, words: str) -> None:
+    shared = ParallelismSpec(type=ParallelismType.TENSOR_PARALLEL)
+    answer = resolve(arch(model), ask("inference"), RuntimeSpec(), gpus, shared)
+    assert isinstance(answer, Impossible)
+    assert answer.reason is Reason.IMPOSSIBLE_PARALLELISM
+    assert words in answer.message
+
+
+def test_who_shares_is_told_only_where_several_do() -> None:
+    alone = resolve(arch("gpt2"), ask("training"), RuntimeSpec(), 1)
+    shared = resolve(arch("gpt2"), ask("training"), RuntimeSpec(), 4, ParallelismSpec(type=ParallelismType.FSDP))
+    assert isinstance(alone, Resolved) and isinstance(shared, Resolved)
+    assert (alone.devices, alone.parallelism, alone.fsdp_strategy) == (None, None, None)
+    assert (shared.devices, shared.parallelism) == (4, ParallelismType.FSDP)

@@ -48,8 +48,10 @@ class ComponentName(StrEnum):
     ATTENTION_WEIGHTS = "AttentionWeights"
     GRADIENTS = "Gradients"
     OPTIMIZER = "Optimizer"
+    COMMUNICATION = "Communication"
     WORKSPACE = "Workspace"
     CONTEXT = "Context"
+    NCCL = "NCCL"
     ALLOCATOR_ROUNDING = "AllocatorRounding"
     DRIVER = "Driver"
 
@@ -87,14 +89,14 @@ class Need(Model):
         "memory.reservedPeakBytes.",
     )
     process_bytes: BytesEstimate | None = Field(
-        None, description="Reserved plus CUDA context, per device; absent on CPU."
+        None, description="Reserved plus CUDA context and, with several GPUs, NCCL; per device; absent on CPU."
     )
     device_bytes: BytesEstimate | None = Field(
         None,
         description="Process plus what the driver keeps for itself, per device: what a GPU must offer; absent on CPU.",
     )
     host_bytes: BytesEstimate | None = Field(
-        None, description="Peak host memory of the runner process. Compare memory.hostPeakBytes."
+        None, description="Peak host memory of the run: one process for each GPU. Compare memory.hostPeakBytes."
     )
     components: Annotated[list[Component], Field(max_length=16), map_list("name")] = Field(
         description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase."
@@ -118,7 +120,7 @@ class NodeTypeAnswer(Model):
     reason: ShortText = Field(description="The check that decided, as one word.")
     message: Text = Field(description="The check that decided, in words with numbers.")
     need_bytes: BytesEstimate | None = Field(
-        None, description="Need on one GPU of this type (deviceBytes); on type cpu: host memory."
+        None, description="Need on each GPU of this type that the run takes (deviceBytes); on type cpu: host memory."
     )
     offered_bytes: Bytes | None = Field(
         None, description="Memory of one GPU of this type, in bytes; on type cpu: the most that one node can give."

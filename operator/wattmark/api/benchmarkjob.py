@@ -98,6 +98,9 @@ class Deadlines(Model):
     )
 
 
+ONE_GPU = "spec.resources.gpusPerNode is at most 1: a BenchmarkJob runs on one GPU; a ModelCheck asks about several"
+
+
 def _fixed(field: str, shown: str | None = None) -> Rule:
     """The rule that a field of spec cannot be changed, added or removed."""
     return Rule(
@@ -141,6 +144,7 @@ class BenchmarkJobSpec(Model):
             "spec.deadlines.runningSeconds cannot be changed: a measurement is of one spec. "
             "Create a BenchmarkJob with another name",
         ),
+        Rule("self.resources.gpusPerNode <= 1", ONE_GPU),
         Rule(
             "self.resources.gpusPerNode > 0 || !has(self.resources.gpu)",
             "spec.resources.gpu goes with gpusPerNode 1; remove it, or ask for a GPU",
@@ -178,6 +182,8 @@ class BenchmarkJobSpec(Model):
 
     @model_validator(mode="after")
     def _what_the_runner_runs(self) -> Self:
+        if self.resources.gpus_per_node > 1:
+            raise ValueError(ONE_GPU)
         if self.runtime.quantization.type is not QuantizationType.NONE:
             raise ValueError(NOT_QUANTIZED.message)
         if self.workload.training is not None and self.workload.training.optimizer in ESTIMATED_OPTIMIZERS:

@@ -52,6 +52,7 @@ class Reason(StrEnum):
     IMPOSSIBLE_INPUT = "ImpossibleInput"
     IMPOSSIBLE_TRAINING = "ImpossibleTraining"
     IMPOSSIBLE_ANALYSIS = "ImpossibleAnalysis"
+    IMPOSSIBLE_PARALLELISM = "ImpossibleParallelism"
     NAME_CONFLICT = "NameConflict"
     # whether it fits
     FITS_ALL = "FitsAll"

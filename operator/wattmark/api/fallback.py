@@ -21,6 +21,7 @@ class Change(StrEnum):
     GRADIENT_ACCUMULATION = "GradientAccumulation"
     NODE_TYPE = "NodeType"
     OPTIMIZER_STATES = "OptimizerStates"
+    SHARDING = "Sharding"
     BATCH_SIZE = "BatchSize"
     PRECISION = "Precision"
     OPTIMIZER = "Optimizer"
@@ -52,7 +53,7 @@ class Fallback(Model):
     node_type: Annotated[str, Field(max_length=128)] = Field(
         description="The node type with the smallest GPU on which even the high end of the need then fits."
     )
-    need_bytes: BytesEstimate = Field(description="Need on one GPU of that type, with the change (as in nodeTypes).")
+    need_bytes: BytesEstimate = Field(description="Need on each GPU of that type, with the change (as in nodeTypes).")
     saved_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(
         None, description="Likely need without the change less that with it, in bytes, on a GPU of that type."
     )

@@ -12,11 +12,22 @@ from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Unavailable
 from wattmark.api.model import ModelSpec
 from wattmark.api.order import Resolved
+from wattmark.api.parallelism import TRAINING_ONLY, ParallelismSpec, ParallelismType
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.runtime import QuantizationType, RuntimeSpec
 from wattmark.api.schema import Count, Model, Rule, ShortText, Text, Timestamp, map_list, ruled
 from wattmark.api.trace import Trace
-from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec
+from wattmark.api.workload import DEFAULT_WORKLOAD, WorkloadSpec, WorkloadType
+
+ABOUT_GPUS = "spec.resources.gpusPerNode must be at least 1: the question is about GPUs"
+SEVERAL_TOGETHER = (
+    "spec.resources.gpusPerNode above 1 goes with a spec.parallelism.type other than None (training: FSDP, ZeRO1 or "
+    "DDP; inference: TensorParallel), and only with it"
+)
+TRAINS = "spec.parallelism.type DDP, ZeRO1 and FSDP are for training; for inference on several GPUs use TensorParallel"
+INFERS = "spec.parallelism.type TensorParallel is for inference; for training on several GPUs use FSDP, ZeRO1 or DDP"
+TRACED_ALONE = "spec.method Traced is of one GPU: with spec.resources.gpusPerNode above 1 leave spec.method out"
+TRACED_WHOLE = "spec.method Traced is of weights as they are: with spec.runtime.quantization leave spec.method out"
 
 
 class Method(StrEnum):
@@ -46,14 +57,22 @@ class ModelCheckSpec(Model):
     """The question. Editable: it is answered anew."""
 
     model_config = ruled(
-        Rule("self.resources.gpusPerNode > 0", "spec.resources.gpusPerNode must be 1: the question is about GPUs"),
+        Rule("self.resources.gpusPerNode > 0", ABOUT_GPUS),
+        Rule("(self.resources.gpusPerNode > 1) == (self.parallelism.type != 'None')", SEVERAL_TOGETHER),
+        Rule("!(self.parallelism.type in ['DDP', 'ZeRO1', 'FSDP']) || self.workload.type == 'Training'", TRAINS),
+        Rule("self.parallelism.type != 'TensorParallel' || self.workload.type == 'Inference'", INFERS),
         QUANTIZED_TRAINING,
+        Rule("self.method != 'Traced' || self.resources.gpusPerNode == 1", TRACED_ALONE),
+        Rule("self.method != 'Traced' || self.runtime.quantization.type == 'None'", TRACED_WHOLE),
     )
 
     model: ModelSpec = Field(description="Which model.")
     workload: WorkloadSpec = Field(DEFAULT_WORKLOAD, description="What is done with it, in which shape.")
     runtime: RuntimeSpec = Field(RuntimeSpec(), description="How it is executed.")
     resources: ResourcesSpec = Field(ResourcesSpec(), description="What one run would take from a node.")
+    parallelism: ParallelismSpec = Field(
+        ParallelismSpec(), description="How several GPUs of one node share the workload; goes with gpusPerNode above 1."
+    )
     placement: PlacementSpec = Field(
         PlacementSpec(), description="Where it might land; taints that it does not tolerate count against a node type."
     )
@@ -74,7 +93,18 @@ class ModelCheckSpec(Model):
     @model_validator(mode="after")
     def _about_gpus(self) -> Self:
         if self.resources.gpus_per_node == 0:
-            raise ValueError("spec.resources.gpusPerNode must be 1: the question is about GPUs")
+            raise ValueError(ABOUT_GPUS)
+        return self
+
+    @model_validator(mode="after")
+    def _shared_by_the_gpus(self) -> Self:
+        kind = self.parallelism.type
+        if (self.resources.gpus_per_node > 1) != (kind is not ParallelismType.NONE):
+            raise ValueError(SEVERAL_TOGETHER)
+        if kind in TRAINING_ONLY and self.workload.type is not WorkloadType.TRAINING:
+            raise ValueError(TRAINS)
+        if kind is ParallelismType.TENSOR_PARALLEL and self.workload.type is not WorkloadType.INFERENCE:
+            raise ValueError(INFERS)
         return self
 
     @model_validator(mode="after")
@@ -82,6 +112,14 @@ class ModelCheckSpec(Model):
         quantized, training = self.runtime.quantization.type is not QuantizationType.NONE, self.workload.training
         if quantized and training is not None and training.lora is None:
             raise ValueError(QUANTIZED_TRAINING.message)
+        return self
+
+    @model_validator(mode="after")
+    def _can_be_traced(self) -> Self:
+        if self.method is Method.TRACED and self.resources.gpus_per_node > 1:
+            raise ValueError(TRACED_ALONE)
+        if self.method is Method.TRACED and self.runtime.quantization.type is not QuantizationType.NONE:
+            raise ValueError(TRACED_WHOLE)
         return self
 
 

@@ -6,6 +6,7 @@ from pydantic import Field
 
 from wattmark.api.analysis import AnalysisKind
 from wattmark.api.model import Weights
+from wattmark.api.parallelism import FsdpStrategy, ParallelismType
 from wattmark.api.runtime import Attention, Precision, QuantizationSpec, RuntimeSpec
 from wattmark.api.schema import Model, ShortText
 from wattmark.api.training import GradientCheckpointing, LoraSpec, Optimizer
@@ -63,6 +64,11 @@ class Resolved(Model):
     quantization: QuantizationSpec | None = Field(
         None, description="How matrices are stored; absent where they are as precision says."
     )
+    devices: Annotated[int, Field(ge=2)] | None = Field(
+        None, description="GPUs that share the workload; absent where it has one GPU, or none."
+    )
+    parallelism: ParallelismType | None = Field(None, description="How they share it; with devices.")
+    fsdp_strategy: FsdpStrategy | None = Field(None, description="What stays sharded between passes; with FSDP.")
 
     @property
     def differentiates(self) -> bool:

@@ -46,8 +46,10 @@ class GpuSpec(Model):
 class ResourcesSpec(Model):
     """What one run takes from a node."""
 
-    gpus_per_node: Annotated[int, Field(ge=0, le=1)] = Field(
-        1, description="GPUs of the run: 1, or 0 to run on the CPU (device figures are then named in unavailable)."
+    gpus_per_node: Annotated[int, Field(ge=0, le=16)] = Field(
+        1,
+        description="GPUs of the run, all of one node. A BenchmarkJob takes 1, or 0 to run on the CPU (device figures "
+        "are then named in unavailable). A ModelCheck asks about 1 or, with a parallelism.type, about more.",
     )
     gpu: GpuSpec | None = Field(None, description="Which GPUs; without effect when gpusPerNode is 0.")
     cpu: Quantity | None = Field(

@@ -58,6 +58,9 @@ WORDS = {
     "cache": "{} cache",
     "analysis": "{}",
     "layer": "layer {}",
+    "parallelism": "{}",
+    "fsdpStrategy": "{}",
+    "devices": "on {} GPUs",
 }
 
 
@@ -135,7 +138,7 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
     console.print(_headline(question, status), _asked(question, status), sep="\n")
     fits = said(status.conditions)[ConditionType.FITS]
     if status.need is not None:
-        console.print(_needed(status.need))
+        console.print(_needed(status.need, question.spec.resources.gpus_per_node))
         console.print(Padding(_components(status.need.components, console.options.ascii_only), (1, 0, 0, 2)))
     if status.node_types:
         console.print(_node_types(status, console.width))
@@ -168,13 +171,14 @@ def _asked(question: Question, status: ModelCheckStatus) -> Text:
     return Text(", ".join(WORDS.get(one[0], f"{one[0]} {{}}").format(one[1]) for one in said_of if one not in USUAL))
 
 
-def _needed(need: Need) -> Text:
+def _needed(need: Need, gpus: int) -> Text:
+    where = "one GPU" if gpus == 1 else f"each of {gpus} GPUs"
     total = need.device_bytes or need.allocated_bytes
     return (
         Text("\nneeds ")
         + Text(gibibytes(total.likely), style="bold")
         + Text(
-            f" of one GPU, {gibibytes(total.low)} to {gibibytes(total.high)} in {total.coverage_ratio:.0%} of cases "
+            f" of {where}, {gibibytes(total.low)} to {gibibytes(total.high)} in {total.coverage_ratio:.0%} of cases "
             f"({total.source.value}), most in phase {need.peak_phase.value}"
         )
     )

@@ -30,6 +30,8 @@ def trace(file: Path, model_folder: Path | None, product: str | None, form: str)
     from wattmark_runner.trace import trace as found_by
 
     name, spec = one(file, MODEL_CHECK, ModelCheckSpec)
+    if spec.resources.gpus_per_node > 1:
+        raise InvalidManifest(f"{file} cannot be traced: a trace is of one GPU, and spec.resources.gpusPerNode is more")
     gpu = _gpu(product)
     try:
         found = found_by(_order(name, spec, model_folder), (kind_of(gpu),))

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Source
 from wattmark.api.model import Weights
-from wattmark.estimate.device import Gpu, context, driver
+from wattmark.estimate.device import Gpu, context, driver, nccl
 from wattmark.estimate.interval import GIB, NOTHING, Interval
 from wattmark.estimate.parts import Part, PhaseParts
 
@@ -22,8 +22,10 @@ def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
     )
 
 
-def on_gpu(peak: PhaseParts, allocated: Interval, lost: Part, gpu: Gpu, host: Interval, source: Source) -> Need:
-    """The need of a run on a GPU.
+def on_gpu(
+    peak: PhaseParts, allocated: Interval, lost: Part, gpu: Gpu, host: Interval, source: Source, devices: int = 1
+) -> Need:
+    """The need of a run on a GPU, or on each of several.
 
     `peak` holds all that is allocated in the fullest phase, workspaces included; `allocated` its sum, or the highest
     of any phase's; `lost` is what the allocator reserves beyond it. Context, driver and host memory are measured ones,
@@ -32,10 +34,11 @@ def on_gpu(peak: PhaseParts, allocated: Interval, lost: Part, gpu: Gpu, host: In
     outside = (
         lost,
         Part(ComponentName.CONTEXT, context(gpu), "CUDA context and kernels, measured on A100 and H100"),
+        Part(ComponentName.NCCL, nccl(gpu, devices), "NCCL's buffers and kernels, measured on A100 and H200"),
         Part(ComponentName.DRIVER, driver(gpu), "kept by the driver on an idle GPU, measured on A100 and H100"),
     )
     reserved = allocated + lost.size
-    process = reserved + context(gpu)
+    process = reserved + context(gpu) + nccl(gpu, devices)
     return Need(
         peak_phase=peak.phase,
         allocated_bytes=_estimate(allocated, source),
@@ -57,9 +60,12 @@ def host_of_cpu_run(allocated: Interval) -> Interval:
     return Interval(allocated.low, allocated.likely, int(allocated.high * 1.1)) + base
 
 
-def host_of_gpu_run(weights: Weights, size: int) -> Interval:
-    """Beside a GPU: Python, torch with its CUDA libraries, and a checkpoint's pages (`size` bytes) while it is read."""
-    base = Interval(GIB, 2 * GIB, 3 * GIB)
+def host_of_gpu_run(weights: Weights, size: int, devices: int = 1) -> Interval:
+    """Beside GPUs: Python, torch with its CUDA libraries, and a checkpoint's pages (`size` bytes) while it is read.
+
+    Each GPU has a process of its own; a checkpoint's pages are the same for all of them.
+    """
+    base = Interval(devices * GIB, 2 * devices * GIB, 3 * devices * GIB)
     if weights is not Weights.PRETRAINED:
         return base
     return base + Interval(0, size // 2, size)

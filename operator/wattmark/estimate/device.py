@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 from wattmark.estimate.interval import MIB, NOTHING, Interval, spread
 
+MB = 10**6
 HOPPER = (9, 0)
 AMPERE = (8, 0)
 
@@ -58,6 +59,23 @@ def context(gpu: Gpu) -> Interval:
     if gpu.capability == AMPERE:
         return Interval(414 * MIB, 509 * MIB, 560 * MIB)
     return Interval(256 * MIB, 426 * MIB, 600 * MIB)
+
+
+def nccl(gpu: Gpu, devices: int) -> Interval:
+    """What NCCL takes on each GPU for collectives among `devices` of one node: buffers per channel and peer, kernels.
+
+    Outside PyTorch's allocator, in the process's figure; one communicator. Measured: A100 with NVLink 544 MB with two,
+    688 MB with more (github.com/NVIDIA/nccl issue 964); H200 342 MB with 2, 392 MB with 8 (aiconfigurator). Links and
+    algorithms change it: its maintainers give no formula (issues 864 and 986).
+    """
+    if devices < 2:
+        return NOTHING
+    few = devices == 2
+    if gpu.capability == AMPERE:
+        return Interval(300 * MB, (544 if few else 688) * MB, 1000 * MB)
+    if gpu.capability == HOPPER:
+        return Interval(250 * MB, (342 if few else 392) * MB, 1000 * MB)
+    return Interval(200 * MB, (443 if few else 540) * MB, 1000 * MB)
 
 
 def driver(gpu: Gpu) -> Interval:

@@ -5,7 +5,8 @@ from functools import lru_cache
 from wattmark.api.answers import ComponentName, Need, Source
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.estimate import analysis, inference, optimizer, training
+from wattmark.api.parallelism import ParallelismType
+from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
 from wattmark.estimate.answer import host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, workspace
 from wattmark.estimate.interval import MIB, Interval, highest
@@ -29,9 +30,24 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     odd = optimizer.unknown_state(question)
     if odd:
         return Unknown(odd)
+    if question.resolved.parallelism:
+        return _shared(question, question.resolved.parallelism, question.resolved.devices or 1)
     if question.resolved.analysis:
         return analysis.phases(question)
     return training.phases(question) if question.training else inference.phases(question)
+
+
+def _shared(question: Question, how: ParallelismType, devices: int) -> tuple[PhaseParts, ...] | Unknown:
+    """Every phase on one of several GPUs."""
+    if question.resolved.quantization and how is not ParallelismType.DDP:
+        return Unknown("the closed form does not know how quantized matrices are divided")
+    match how:
+        case ParallelismType.FSDP:
+            return fsdp.phases(question, devices)
+        case ParallelismType.TENSOR_PARALLEL:
+            return tensor_parallel.phases(question, devices)
+        case ParallelismType.DDP | ParallelismType.ZERO1 | ParallelismType.NONE:
+            return replicas.phases(question, devices)
 
 
 def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None) -> Need | Unknown:
@@ -56,9 +72,10 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
         _rounding(allocated, training=question.training),
         "a share of what is allocated: segments are rounded, not simulated",
     )
-    host = host_of_gpu_run(weights, question.count.total * question.formats.weight)
+    devices = resolved.devices or 1
+    host = host_of_gpu_run(weights, question.count.total * question.formats.weight, devices)
     whole = PhaseParts(peak.phase, (*peak.parts, within))
-    return on_gpu(whole, allocated, lost, gpu, host, Source.CLOSED_FORM)
+    return on_gpu(whole, allocated, lost, gpu, host, Source.CLOSED_FORM, devices)
 
 
 class _Itself:

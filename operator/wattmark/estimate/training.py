@@ -17,14 +17,15 @@ SMALL_TENSORS = 64 * MIB  # masks, indices, embeddings' temporaries, what the li
 
 
 @dataclass(frozen=True, slots=True)
-class _Moments:
+class Moments:
     """Bytes of activations in a training step, and how sure their form is.
 
     `forward` is what the forward pass has saved at its end; `early` what is there at the fullest moment while most of
     that is still there, when `gradients` bytes of parameters' gradients are; `late` what the first layer holds at the
     end of the backward pass, when all gradients are but `missing` bytes of its own and the embeddings'; `last` what is
-    there when the embeddings' come. With checkpointing, `running` is what a layer of the forward pass holds beside what
-    is saved, and `again` what is there when the last layer has been computed again; else both are None.
+    there when the embeddings' come. `within` is what there is at the fullest moment of the last layer's backward pass,
+    and `behind` what is left when that is over. With checkpointing, `running` is what a layer of the forward pass holds
+    beside what is saved, and `again` what is there when the last layer has been computed again; else both are None.
     """
 
     forward: int
@@ -33,6 +34,8 @@ class _Moments:
     late: int
     missing: int
     last: int
+    within: int
+    behind: int
     bounds: tuple[float, float]
     formula: str
     running: int | None = None
@@ -43,32 +46,34 @@ class _Moments:
         return Part(ComponentName.ACTIVATIONS, spread(size, *self.bounds, SMALL_TENSORS), self.formula)
 
 
-def phases(question: Question) -> tuple[PhaseParts, ...]:
+def phases(question: Question, optimized: Question | None = None) -> tuple[PhaseParts, ...]:
     """Every phase of a training step with what the allocator holds at its fullest; workspaces apart.
+
+    `optimized` is the question with what the optimizer updates here, where that is not all that is trained.
 
     With gradient accumulation the step is its second pass or a later one: the gradients of the first are there.
     """
-    weights, states, copies = weights_part(question), optimizer.states(question), _copies(question)
-    moments = _convolutions(question) if question.architecture.convolutions else _layers(question)
+    weights, states, copies = weights_part(question), optimizer.states(optimized or question), _copies(question)
+    moments = _convolutions(question) if question.architecture.convolutions else of_layers(question)
     size = question.trained_elements * question.formats.weight
-    every = _gradients(size)
-    before = every if question.accumulates else _gradients(0)
+    every = gradients_part(size)
+    before = every if question.accumulates else gradients_part(0)
     # The output projection's gradient comes when those of the logits are gone, but for the one that it is made of.
     first = 0 if question.projection else moments.gradients
     started = weights, states, before, _kept_copies(question), moments.part(moments.early)
     # A new gradient is added to the old one, and gone then.
     largest = question.largest_tensor * question.formats.weight
-    late = every if question.accumulates else _gradients(size - moments.missing)
-    last = _gradients(size + (largest if question.accumulates else 0))
+    late = every if question.accumulates else gradients_part(size - moments.missing)
+    last = gradients_part(size + (largest if question.accumulates else 0))
     return (
         PhaseParts(Phase.LOAD, (weights, quantized.loading(question))),
         PhaseParts(
             Phase.FORWARD,
-            (weights, states, copies, moments.part(moments.forward), _logits(question, backward=False), before),
+            (weights, states, copies, moments.part(moments.forward), logits_part(question, backward=False), before),
         ),
         *_recomputed(question, moments, (weights, states, before)),
-        PhaseParts(Phase.BACKWARD, (*started, _gradients(first), _logits(question, backward=True))),
-        *_projected(question, moments, started),
+        PhaseParts(Phase.BACKWARD, (*started, gradients_part(first), logits_part(question, backward=True))),
+        *projected(question, moments, started),
         *_products(question, moments, (weights, states, before)),
         PhaseParts(
             Phase.BACKWARD,
@@ -82,11 +87,11 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
             ),
         ),
         PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.last), last)),
-        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(question))),
+        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(optimized or question))),
     )
 
 
-def _projected(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+def projected(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
     """The moment in which the output projection's gradient is made, in the compute format first, of the logits' one."""
     if not question.projection or question.adapters:
         return ()
@@ -94,10 +99,10 @@ def _projected(question: Question, moments: _Moments, there: tuple[Part, ...]) -
     logits = question.batch * question.input_tokens * (question.architecture.vocab or 0) * formats.compute
     made = question.projection * (formats.weight + (formats.compute if formats.mixed else 0))
     part = Part(ComponentName.LOGITS, exact(logits), f"gradient of batch x tokens x vocabulary x {formats.compute} B")
-    return (PhaseParts(Phase.BACKWARD, (*there, part, _gradients(made))),)
+    return (PhaseParts(Phase.BACKWARD, (*there, part, gradients_part(made))),)
 
 
-def _products(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+def _products(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
     """Products with quantized matrices in the last layer, on the way there and back: before and after the logits."""
     if question.resolved.quantization is None:
         return ()
@@ -106,7 +111,7 @@ def _products(question: Question, moments: _Moments, there: tuple[Part, ...]) ->
     return PhaseParts(Phase.FORWARD, (*there, *ahead)), PhaseParts(Phase.BACKWARD, (*there, *back))
 
 
-def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+def _recomputed(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
     """The two moments that only checkpointing has: a layer that runs and saves nothing, and one that is run again."""
     if moments.running is None or moments.again is None:
         return ()
@@ -120,7 +125,7 @@ def _recomputed(question: Question, moments: _Moments, there: tuple[Part, ...]) 
         gone = question.batch * question.input_tokens * decoder.hidden * question.formats.stream
         matrices = 0 if question.adapters else question.layer_matrices
         done = (decoder.layers - 1) * max(0, matrices * question.formats.weight - gone)
-    gradients = _gradients(moments.gradients + done)
+    gradients = gradients_part(moments.gradients + done)
     again = (*there, _layer_copies(question), moments.part(moments.again), back, gradients)
     return PhaseParts(Phase.FORWARD, running), PhaseParts(Phase.BACKWARD, again)
 
@@ -158,15 +163,17 @@ def _layer_copies(question: Question) -> Part:
     return Part(ComponentName.AUTOCAST_COPIES, exact(size), "matrices of the layer that is computed again")
 
 
-def _gradients(size: int) -> Part:
+def gradients_part(size: int) -> Part:
+    """Gradients of so many bytes."""
     return Part(ComponentName.GRADIENTS, exact(size), "one for each parameter there so far, as wide as the weights")
 
 
-def _layers(question: Question) -> _Moments:
+def of_layers(question: Question) -> Moments:
+    """The moments of a step through transformer layers."""
     formats, batch, architecture = question.formats, question.batch, question.architecture
     area = question.pixels[0] * question.pixels[1]
     pixels = edges = batch * architecture.image.channels * area * formats.compute if architecture.image else 0
-    size = first = inputs = backward = again = late = held = 0
+    size = first = inputs = backward = again = late = held = behind = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes())
     for stack, run in question.passes():
         one = batch * transformer.saved(stack, run, formats)
@@ -186,6 +193,7 @@ def _layers(question: Question) -> _Moments:
         again = max(again, fullest - twice + transformer.held_once(stack, run, formats))
         # The embeddings keep their dropout's mask, and their norm its input.
         before = mask + (formats.stream if post else 0) + (formats.stream if apart else 0)
+        behind = 0 if question.checkpoints else one
         late = max(late, fullest + pixels + hidden * before)
         first += hidden * (formats.stream * (2 if post else 1) + mask)
         held = max(held, batch * transformer.held(stack, run, formats))
@@ -196,7 +204,7 @@ def _layers(question: Question) -> _Moments:
         embeddings = question.count.embedding * formats.weight - (projection if architecture.tied else 0)
         own = (question.layer_matrices - question.largest_matrix) * formats.weight
     kept = edges + (inputs if question.checkpoints else size)
-    return _Moments(
+    return Moments(
         forward=kept,
         # With a vocabulary to project on, the gradients of logits are what the first moment of the way back holds.
         early=kept if generates else kept + backward,
@@ -204,6 +212,8 @@ def _layers(question: Question) -> _Moments:
         late=late,
         missing=own + embeddings,
         # A tied embedding's gradient comes in two halves, the output's first; their sum is a third of their size.
+        within=kept + (again if question.checkpoints else backward),
+        behind=kept - behind,
         last=first + (2 * projection if architecture.tied else 0),
         bounds=UNFUSED if unfused else SAVED,
         formula="layers x batch x tokens x what a layer saves (arXiv 2205.05198, extended by activation and norm)"
@@ -225,22 +235,24 @@ def _edge_bytes(question: Question, mask: int, *, post: bool) -> int:
     return (2 if post else 3) * question.formats.stream + mask
 
 
-def _convolutions(question: Question) -> _Moments:
+def _convolutions(question: Question) -> Moments:
     architecture, formats, batch = question.architecture, question.formats, question.batch
     early, gradients = convolution.fullest_backward(architecture, question.pixels, formats, batch)
-    return _Moments(
+    return Moments(
         forward=batch * convolution.saved(architecture, question.pixels, formats.compute),
         early=early,
         gradients=gradients,
         late=batch * convolution.held(architecture, question.pixels, formats.compute),
         missing=0,
         last=0,
+        within=early,
+        behind=0,
         bounds=CONVOLUTIONS,
         formula="batch x (outputs of convolutions and activations) x B, from the plan of layers",
     )
 
 
-def _logits(question: Question, *, backward: bool) -> Part:
+def logits_part(question: Question, *, backward: bool) -> Part:
     """Logits with their loss.
 
     They come in the compute format and are raised to fp32 for the loss, whose log-softmax is saved. The backward pass

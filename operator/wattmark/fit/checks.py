@@ -1,15 +1,13 @@
 """What must hold for a run on a kind of node: each a named function that says why it does not, with numbers."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from wattmark.api.answers import Need
-from wattmark.api.placement import PlacementSpec, ResourcesSpec, Toleration, TolerationOperator
+from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.runtime import Precision
 from wattmark.estimate import Gpu, Unknown
-from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
 from wattmark.fleet.offers import AMD, NVIDIA, Offer
-from wattmark.identity import SIMULATED_LABEL
 from wattmark.observe import quantity
 
 GIB = 1 << 30
@@ -94,32 +92,6 @@ class Case:
     need: Need | Unknown
 
 
-def ground(asked: Asked, kind: NodeType, places: tuple[Member, ...]) -> Ground:
-    """What a kind of node has to give, of which `places` would take the Pod."""
-    return Ground(
-        kind.name,
-        kind.offer,
-        None if places else _closed(asked, kind),
-        max((m.node.memory_bytes for m in places), default=0),
-        max((m.node.disk_bytes for m in places), default=0),
-    )
-
-
-def places(asked: Asked, kind: NodeType) -> tuple[Member, ...]:
-    """The nodes where placement lets the Pod land, ready or not."""
-    selector = asked.placement.node_selector or {}
-    # Thousands of nodes carry the same few taints, and hold them as the same objects.
-    lets_in = {id(m.node.taints): not untolerated(asked, m.node) for m in _one_for_each(kind.members)}
-    return tuple(
-        m for m in kind.members if lets_in[id(m.node.taints)] and (not selector or _selected(m.node, selector))
-    )
-
-
-def _one_for_each(members: tuple[Member, ...]) -> Iterable[Member]:
-    """A node for each set of taints."""
-    return {id(m.node.taints): m for m in members}.values()
-
-
 def offers_the_resource(case: Case) -> Objection | None:
     """The node type offers GPUs under the name that is requested."""
     offer = case.ground.offer
@@ -160,6 +132,22 @@ def has_enough_gpus(case: Case) -> Objection | None:
     if offer is None or offer.count >= wanted:
         return None
     return Objection("TooFewGpus", f"{wanted} GPUs per node are asked for; a node of this type has {offer.count}")
+
+
+def joins_its_gpus(case: Case) -> Objection | None:
+    """Several GPUs are whole ones, and not other Pods' as well."""
+    offer, wanted = case.ground.offer, case.asked.resources.gpus_per_node
+    if offer is None or wanted < 2:
+        return None
+    asks = f"{wanted} GPUs are asked for"
+    if offer.mig:
+        said = "these are MIG slices, whose memory does not add up: NCCL has no way between them; ask for whole GPUs"
+        return Objection("MigSlices", f"{asks}, {said}")
+    if offer.shared:
+        return Objection(
+            "SharedGpus", f"{asks}; of a shared GPU, several may be one and the same, with its memory once"
+        )
+    return None
 
 
 def lets_the_pod_land(case: Case) -> Objection | None:
@@ -228,7 +216,7 @@ def has_known_memory(case: Case) -> Objection | None:
 
 
 def has_the_memory(case: Case) -> Objection | None:
-    """Even the low end of the need fits into one GPU."""
+    """Even the low end of what each GPU needs fits into one."""
     offer = case.ground.offer
     if isinstance(case.need, Unknown) or offer is None or offer.memory_bytes is None:
         return None
@@ -236,11 +224,13 @@ def has_the_memory(case: Case) -> Objection | None:
     if need is None or need.low <= offer.memory_bytes:
         return None
     low, high = (own.low, own.high) if own is not None else (need.low, need.high)
-    kept = f" after {gib(need.low - low)} GiB of context and driver" if need.low > low else ""
+    several = case.asked.resources.gpus_per_node > 1
+    outside = "context, NCCL and driver" if several else "context and driver"
+    kept = f" after {gib(need.low - low)} GiB of {outside}" if need.low > low else ""
     return Objection(
         "Memory",
-        f"needs {gib(low)} to {gib(high)} GiB, at least {gib(need.low - offer.memory_bytes)} GiB more than one "
-        f"{offer.product or 'GPU'} of {gib(offer.memory_bytes)} GiB offers{kept}",
+        f"needs {gib(low)} to {gib(high)} GiB{on_each(case)}, at least {gib(need.low - offer.memory_bytes)} GiB more "
+        f"than one {offer.product or 'GPU'} of {gib(offer.memory_bytes)} GiB offers{kept}",
     )
 
 
@@ -302,6 +292,7 @@ CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
     can_be_requested,
     is_an_accepted_product,
     has_enough_gpus,
+    joins_its_gpus,
     lets_the_pod_land,
     has_kernels,
     has_the_driver,
@@ -316,6 +307,12 @@ CHECKS: tuple[Callable[[Case], Objection | None], ...] = (
 )
 
 
+def on_each(case: Case) -> str:
+    """The words that tell that a need is that of each of several GPUs."""
+    wanted = case.asked.resources.gpus_per_node
+    return f" on each of {wanted} GPUs" if wanted > 1 else ""
+
+
 def host_request(case: Case) -> int | None:
     """Bytes of host memory that the Pod requests: as asked, else the high end of the estimate."""
     asked = quantity(case.asked.resources.memory)
@@ -324,51 +321,6 @@ def host_request(case: Case) -> int | None:
     if isinstance(case.need, Unknown) or case.need.host_bytes is None:
         return None
     return case.need.host_bytes.high
-
-
-def _closed(asked: Asked, kind: NodeType) -> Objection | None:
-    """Why no node of this type would take the Pod; None where the type has no nodes yet.
-
-    Of a run this is not known beforehand: a node that starts loses its taints, an autoscaler adds labelled ones. The
-    scheduler will say.
-    """
-    if not kind.members:
-        return None
-    selector = asked.placement.node_selector or {}
-    selected = [m.node for m in kind.members if _selected(m.node, selector)]
-    if not selected:
-        wanted = ", ".join(f"{key}={value}" for key, value in selector.items())
-        message = f"no node of this type carries the labels of placement.nodeSelector: {wanted}"
-        return Objection("NotSelected", message, unknown=not asked.only_asks)
-    taints = {str(taint) for node in selected for taint in untolerated(asked, node)}
-    message = f"taints that placement.tolerations does not tolerate: {', '.join(sorted(taints))}"
-    return Objection("Taint", message, unknown=not asked.only_asks)
-
-
-def _selected(node: SeenNode, selector: dict[str, str]) -> bool:
-    return all(node.labels.get(key) == value for key, value in selector.items())
-
-
-def untolerated(asked: Asked, node: SeenNode) -> tuple[Taint, ...]:
-    """Taints that keep the Pod away; it always tolerates its own GPU resource's."""
-    if not node.taints:
-        return ()
-    always = set()
-    if asked.resources.gpus_per_node:
-        always.add(f"{asked.resource.split('/', 1)[0]}/gpu")
-    if asked.only_asks:
-        always.add(SIMULATED_LABEL)
-    return tuple(
-        taint
-        for taint in node.taints
-        if taint.key not in always and not any(_tolerates(t, taint) for t in asked.placement.tolerations or ())
-    )
-
-
-def _tolerates(toleration: Toleration, taint: Taint) -> bool:
-    if toleration.key != taint.key or (toleration.effect is not None and toleration.effect.value != taint.effect):
-        return False
-    return toleration.operator is TolerationOperator.EXISTS or (toleration.value or "") == taint.value
 
 
 def gib(size_bytes: int) -> str:

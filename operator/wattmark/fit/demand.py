@@ -16,7 +16,7 @@ from wattmark.estimate import Gpu, Unknown, need
 from wattmark.estimate.traced import traced
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
-from wattmark.models.resolve import Impossible, resolve
+from wattmark.models.resolve import ALONE, Impossible, resolve
 
 Spec = BenchmarkJobSpec | ModelCheckSpec
 
@@ -52,7 +52,8 @@ class Demand:
 
 def demand(spec: Spec, architecture: Architecture, config: str, *, only_asks: bool) -> Demand | Impossible:
     """The demand of a spec, or which field makes it impossible for the model."""
-    resolved = resolve(architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node)
+    shared = spec.parallelism if isinstance(spec, ModelCheckSpec) else ALONE
+    resolved = resolve(architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node, shared)
     if isinstance(resolved, Impossible):
         return resolved
     return Demand(spec, architecture, config, resolved, only_asks)

@@ -15,7 +15,7 @@ from wattmark.api.schema import Model
 from wattmark.estimate import Unknown
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING
+from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
 from wattmark.fit.proposal import Move, Patch, Proposal
 from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.models.resolve import Impossible
@@ -138,11 +138,16 @@ def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...], enough: Container[fro
         proposals = list(first(start, grounds))
         if not proposals:
             continue
-        one = proposals[-1]  # the one that saves most
-        both = one if base is None else _joined(base, one)
-        after = None if frozenset(both.changes) in enough else _after(wanted, both)
-        if after is not None:
-            yield from _first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds)
+        # The one that saves most; or, where each saves and costs more than the one before, each in turn.
+        for one in proposals if first in RISING else proposals[-1:]:
+            both = one if base is None else _joined(base, one)
+            after = None if frozenset(both.changes) in enough else _after(wanted, both)
+            if after is None:
+                continue
+            found = list(_first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds))
+            yield from found
+            if found:
+                break
 
 
 def _all(moves: Iterable[Move], wanted: Demand, grounds: tuple[Ground, ...]) -> Proposal | None:

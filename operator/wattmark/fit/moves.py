@@ -19,6 +19,7 @@ from wattmark.fit.compression import adapters, lighter_optimizer, narrower_state
 from wattmark.fit.demand import Demand
 from wattmark.fit.most import Axis, most_that_fit
 from wattmark.fit.proposal import Move, Proposal, of_workload
+from wattmark.fit.sharing import several_gpus
 from wattmark.fit.verdicts import gpu_of, judgements
 from wattmark.fleet.offers import MIB
 from wattmark.models import Architecture
@@ -180,6 +181,7 @@ MOVES: tuple[Move, ...] = (
     checkpointing,
     accumulation,
     another_gpu,
+    several_gpus,
     narrower_states,
     smaller_batch,
     another_precision,
@@ -204,8 +206,12 @@ ON_ALL: tuple[Move, ...] = (
     adapters,
     quantized_adapters,
 )
+# Those of whose proposals a later one costs more: the first that helps is the one to take.
+RISING: tuple[Move, ...] = (several_gpus,)
 # Tried together where too little helps alone.
 PAIRS: tuple[tuple[Move, Move], ...] = (
+    (several_gpus, smaller_batch),
+    (several_gpus, another_precision),
     (another_precision, smaller_batch),
     (another_precision, lighter_optimizer),
     (lighter_optimizer, smaller_batch),

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.estimate import Gpu, Unknown, exceedance
-from wattmark.fit.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, ground, places
+from wattmark.fit.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, on_each
+from wattmark.fit.landing import ground, places
 from wattmark.fleet.nodes import Member, NodeType
 from wattmark.fleet.offers import AMD
 from wattmark.observe import quantity
@@ -134,7 +135,7 @@ def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[
     """The verdict where no check objects: which end of the need fits."""
     if need is None or offered is None:
         return Verdict.UNKNOWN, "MemoryUnknown", "no node tells how much memory it can give"
-    said = f"needs {gib(need.low)} to {gib(need.high)} GiB of {gib(offered)} GiB"
+    said = f"needs {gib(need.low)} to {gib(need.high)} GiB of {gib(offered)} GiB{on_each(case)}"
     if need.high > offered:
         return Verdict.FITS_TIGHT, MEMORY, f"{said}: the upper end does not fit"
     if case.ground.offer is not None and case.ground.offer.shared:

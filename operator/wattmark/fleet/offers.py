@@ -53,6 +53,11 @@ class Offer:
     cuda: tuple[int, int] | None = None
     claimed: bool = False
 
+    @property
+    def mig(self) -> bool:
+        """Whether it is a MIG slice: every reading of a slice names the profile behind the product."""
+        return "-MIG-" in self.product
+
 
 @dataclass(frozen=True, slots=True)
 class Claim:

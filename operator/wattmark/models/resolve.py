@@ -1,9 +1,11 @@
 """A workload with every default that depends on the model filled in: one rule for operator and runner."""
 
 from dataclasses import dataclass
+from math import gcd
 
 from wattmark.api.conditions import Reason
 from wattmark.api.order import Resolved, ResolvedInput
+from wattmark.api.parallelism import ParallelismSpec, ParallelismType
 from wattmark.api.runtime import Attention, Precision, QuantizationType, RuntimeSpec
 from wattmark.api.sample import AudioInput, ImageInput, Input, TextInput
 from wattmark.api.training import GradientCheckpointing, TrainingSpec
@@ -16,6 +18,8 @@ DEFAULT_OUTPUT_TOKENS = 128
 DEFAULT_PIXELS = 224
 DEFAULT_AUDIO_SECONDS = 10
 FRAMES_PER_SECOND = 100
+MOST_GPUS = 16  # the bound of gpusPerNode
+ALONE = ParallelismSpec()
 _GENERATES = (Family.DECODER, Family.ENCODER_DECODER)
 _MIXED = (Precision.BF16_MIXED, Precision.FP16_MIXED)
 _WIDE = (Precision.FP32, Precision.TF32)
@@ -30,7 +34,11 @@ class Impossible:
 
 
 def resolve(
-    architecture: Architecture, workload: WorkloadSpec, runtime: RuntimeSpec, gpus: int
+    architecture: Architecture,
+    workload: WorkloadSpec,
+    runtime: RuntimeSpec,
+    gpus: int,
+    parallelism: ParallelismSpec = ALONE,
 ) -> Resolved | Impossible:
     """Fill in input size and precision, or say which field makes the workload impossible."""
     precision = _precision(workload.type, runtime.precision, gpus)
@@ -64,6 +72,9 @@ def resolve(
     why_not = analyses.refusal(architecture, analysis, runtime.attention) if analysis else None
     if why_not:
         return Impossible(Reason.IMPOSSIBLE_ANALYSIS, f"analysis.{why_not}")
+    indivisible = _indivisible(architecture, gpus) if parallelism.type is ParallelismType.TENSOR_PARALLEL else None
+    if indivisible:
+        return Impossible(Reason.IMPOSSIBLE_PARALLELISM, f"parallelism.type TensorParallel: {indivisible}")
     return Resolved(
         workload_type=workload.type,
         batch_size_per_device=workload.shape.batch_size_per_device,
@@ -78,7 +89,23 @@ def resolve(
         precision=precision,
         attention=analyses.attention_of(analysis, runtime.attention) if analysis else runtime.attention,
         quantization=runtime.quantization if quantized else None,
+        devices=None if parallelism.type is ParallelismType.NONE else gpus,
+        parallelism=None if parallelism.type is ParallelismType.NONE else parallelism.type,
+        fsdp_strategy=parallelism.strategy,
     )
+
+
+def _indivisible(architecture: Architecture, gpus: int) -> str | None:
+    """Why attention cannot be divided among so many GPUs, each with whole heads of its own."""
+    stack = architecture.decoder or architecture.encoder
+    if stack is None:
+        return f"a model of type {architecture.model_type} has no attention to divide"
+    common = gcd(stack.heads, stack.kv_heads)
+    if common % gpus == 0:
+        return None
+    able = ", ".join(str(n) for n in range(2, MOST_GPUS + 1) if common % n == 0)
+    heads = f"{stack.heads} heads, {stack.kv_heads} of keys and values, cannot be divided among {gpus} GPUs"
+    return f"{heads}; " + (f"set resources.gpusPerNode to one of {able}" if able else "use one GPU")
 
 
 def _cache(architecture: Architecture, inference: InferenceSpec, sample: ResolvedInput) -> Cache | Impossible | None:
