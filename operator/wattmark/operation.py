@@ -12,7 +12,7 @@ from wattmark.api.benchmarkjob import Progress
 from wattmark.api.schema import API_VERSION
 from wattmark.cluster.client import Client, Conflict, Refused, Unreachable, connected
 from wattmark.hub import Hub
-from wattmark.identity import MODEL_CHECK, Key
+from wattmark.identity import BENCHMARK_JOB, MODEL_CHECK, Key
 from wattmark.manifests import Runner
 from wattmark.reconcile import Reconciler
 from wattmark.settings import Settings
@@ -20,6 +20,8 @@ from wattmark.workqueue import WorkQueue
 from wattmark.world import PLURALS, Wake, World
 
 FLEET_PAUSE_SECONDS = 1.0  # changes of nodes and Pods come in bursts: checks are answered anew once per burst
+EVIDENCE_PAUSE_SECONDS = 1.0  # runs may end in bursts, too
+MOST_WAIT_SECONDS = 30.0
 RELIST_SECONDS = 600.0  # a deletion that a broken watch hid is found this often
 _LOG = logging.getLogger(__name__)
 
@@ -30,7 +32,7 @@ class Operation:
     def __init__(self, client: Client, settings: Settings) -> None:
         self.settings = settings
         self._client = client
-        self.world = World(client, settings, Wake(self._wake, self._fleet_changed))
+        self.world = World(client, settings, Wake(self._wake, self._fleet_changed, self._learnt))
         runner = Runner(
             settings.runner_image,
             settings.runner_pull_policy,
@@ -40,6 +42,7 @@ class Operation:
         self._reconciler = Reconciler(client, self.world, Hub(settings.hub_endpoint), runner, time.time)
         self.queue: WorkQueue[Key] = WorkQueue(self._reconciler.work)
         self._fleet_timer: asyncio.TimerHandle | None = None
+        self._learnt_in: set[str] = set()
         self._started = False
 
     def seen(self, key: Key, body: dict[str, Any]) -> None:
@@ -67,6 +70,19 @@ class Operation:
             if key.kind == MODEL_CHECK:
                 self.queue.add(key)
 
+    def _learnt(self, namespace: str) -> None:
+        """A run of this namespace ended, or is no more."""
+        if not self._learnt_in:
+            asyncio.get_running_loop().call_later(EVIDENCE_PAUSE_SECONDS, self._answer_learners_anew)
+        self._learnt_in.add(namespace)
+
+    def _answer_learners_anew(self) -> None:
+        learnt, self._learnt_in = self._learnt_in, set()
+        everybody = not learnt.isdisjoint(self.world.runs.shared)
+        for key in self.world.objects:
+            if key.kind == MODEL_CHECK and (everybody or key.namespace in learnt):
+                self.queue.add(key)
+
     def _progressed(self, key: Key, progress: Progress) -> None:
         if key in self.world.objects and self._reconciler.progressed(key, progress):
             self.queue.add(key)
@@ -76,6 +92,7 @@ class Operation:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.world.run())
             await self.world.synced()
+            await self._await_runs()
             self._started = True
             _LOG.info("caches are filled; at work")
             group.create_task(self.queue.run(self.settings.workers))
@@ -89,6 +106,13 @@ class Operation:
                         self.settings.progress_seconds,
                     )
                 )
+
+    async def _await_runs(self) -> None:
+        """Let questions wait for the runs that are there: without them each restart would answer anew, twice."""
+        with contextlib.suppress(Refused, Conflict, Unreachable):
+            self.world.unread = await self._names(BENCHMARK_JOB)
+        # One that was deleted since is never seen.
+        asyncio.get_running_loop().call_later(MOST_WAIT_SECONDS, self.world.unread.clear)
 
     async def _relist(self) -> None:
         while True:

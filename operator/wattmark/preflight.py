@@ -1,9 +1,7 @@
 """What is known before a run: the model, the need, and the verdict on each node type. Pure."""
 
-import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Any
 
 from wattmark import models
 from wattmark.api.answers import Need, NodeTypeAnswer, Verdict
@@ -11,16 +9,16 @@ from wattmark.api.benchmarkjob import BenchmarkJobSpec, PreflightPolicy
 from wattmark.api.conditions import Reason
 from wattmark.api.fallback import Fallback
 from wattmark.api.figures import Unavailable, UnavailableReason
-from wattmark.api.model import ModelSpec, SourceType, Weights
+from wattmark.api.model import Weights
 from wattmark.api.modelcheck import Method, ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.api.runtime import QuantizationType
 from wattmark.api.trace import Trace
 from wattmark.estimate import Gpu, Unknown
 from wattmark.estimate.traced import traced
+from wattmark.evidence import NO_EXPERIENCE, NOTHING_LEARNT, Experience, Lesson
 from wattmark.fit import verdicts
-from wattmark.fit.checks import WeightsSeen
-from wattmark.fit.demand import Spec, demand, traced_demand
+from wattmark.fit.demand import Demand, Spec, demand, traced_demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
 from wattmark.fleet.nodes import (
@@ -34,37 +32,17 @@ from wattmark.fleet.nodes import (
     with_assumed,
 )
 from wattmark.fleet.slices import SeenSlice
-from wattmark.models import Architecture, Unsupported
+from wattmark.model_facts import Facts, Refusal
+from wattmark.models import Architecture
 from wattmark.models.resolve import Impossible
 from wattmark.observe import clean
 
 MOST_PREDICTIONS = 16
-MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
 PRODUCT_LABEL = "nvidia.com/gpu.product"
 TRACE_IT = "set spec.method to Traced or Auto to have it traced"
 ONE_SHAPE = (
     "a trace is of one batch and length; set spec.method to ClosedForm for what would fit else, where it has a formula"
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Refusal:
-    """Why there is no sense in starting: known without taking any GPU."""
-
-    reason: Reason
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class Facts:
-    """What is known of a model. `architecture` is a sentence where only the runner can read the configuration.
-
-    `weights` is what the hub said of its pretrained weights, None where it was not asked for them.
-    """
-
-    architecture: Architecture | str
-    config: str | None
-    weights: WeightsSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +77,7 @@ class Preflight:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a ModelCheck is answered."""
+    """What a ModelCheck is answered; `lesson` is what the runs say that say the most on one of its node types."""
 
     refusal: Refusal | None
     resolved: Resolved | None
@@ -110,86 +88,7 @@ class Answer:
     reason: Reason
     message: str
     fallbacks: tuple[Fallback, ...] = ()
-
-
-def wanted_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
-    """Id and revision that a hub has to be asked for; None where the answer is known without it.
-
-    A gated model is not asked for: the operator holds no token, and must not read the tenant's.
-    """
-    source = model.source
-    if source is None:
-        return None if models.lookup(model.id) else (model.id, None)
-    if source.type is not SourceType.HUB or source.hub is None or source.hub.token_secret_ref is not None:
-        return None
-    return model.id, source.hub.revision
-
-
-def weights_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
-    """Id and revision of the weights that a hub has to be asked for; None where a run downloads none, or needs a token.
-
-    Where `wanted_of_hub` asks, its answer says that they are there.
-    """
-    source = model.source
-    known = source is None or source.type is SourceType.REGISTRY
-    return (model.id, None) if known and model.weights is Weights.PRETRAINED and not wanted_of_hub(model) else None
-
-
-def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refusal:
-    """The model's facts. `hub` is the configuration that the hub gave, or why it has none, where it was asked."""
-    if isinstance(hub, str):
-        meant = models.similar(model.id)
-        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        return Refusal(Reason.UNKNOWN_MODEL, f"{hub}{hint}")
-    if hub is not None:
-        return of_config(hub)
-    source = model.source
-    if source is not None and source.inline is not None:
-        try:
-            config = json.loads(source.inline.config)
-        except (ValueError, RecursionError) as error:
-            return unreadable(f"spec.model.source.inline.config is not JSON: {error}")
-        return of_config(config)
-    if source is not None and source.type is SourceType.PERSISTENT_VOLUME_CLAIM:
-        return opaque("its configuration lies on a volume, which only the runner Pod reads")
-    if source is not None and source.type is SourceType.HUB:
-        return opaque("it is gated: only the runner Pod holds the token that reads its configuration")
-    known = models.lookup(model.id)
-    if known is None:
-        return facts(model, f'"{model.id}" is not in the registry; give source.type Hub or Inline')
-    return of_config(known.config)
-
-
-def opaque(why: str) -> Facts:
-    """A model that only the runner can read."""
-    return Facts(why, None)
-
-
-def unreadable(why: str) -> Refusal:
-    """A configuration that nobody can read."""
-    return Refusal(Reason.UNKNOWN_MODEL, clean(why, 512))
-
-
-def of_config(config: object) -> Facts | Refusal:
-    """The facts in a transformers configuration."""
-    if not isinstance(config, Mapping):
-        return unreadable("the model's configuration is no JSON object")
-    found = models.architecture(config)
-    if isinstance(found, Unsupported):
-        return Refusal(Reason.UNSUPPORTED_MODEL, clean(f"the model's configuration is not supported: {found}", 512))
-    text = json.dumps(dict(config), separators=(",", ":"))
-    if len(text) > MOST_CONFIG_BYTES:
-        labels = config.get("id2label")
-        short = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}
-        classes = {"num_labels": len(labels)} if isinstance(labels, Mapping) else {}
-        text = json.dumps({**short, **classes}, separators=(",", ":"))
-    if len(text) > MOST_CONFIG_BYTES:
-        return Refusal(
-            Reason.UNSUPPORTED_MODEL,
-            f"the model's configuration has {len(text)} bytes; more than {MOST_CONFIG_BYTES} cannot be handed to a "
-            "runner",
-        )
-    return Facts(found, text)
+    lesson: Lesson = NOTHING_LEARNT
 
 
 def fleet(
@@ -204,11 +103,15 @@ def fleet(
 
 
 def for_benchmark(
-    spec: BenchmarkJobSpec, facts: Facts | Refusal, fleet: Fleet | None, adaptation: Fallback | None = None
+    spec: BenchmarkJobSpec,
+    facts: Facts | Refusal,
+    fleet: Fleet | None,
+    adaptation: Fallback | None = None,
+    experience: Experience = NO_EXPERIENCE,
 ) -> Preflight:
     """All that is known before a BenchmarkJob runs; `fleet` is None where nodes may not be read.
 
-    `adaptation` is the change that was decided on before, which stands.
+    `adaptation` is the change that was decided on before, which stands; `experience` are the runs that may speak.
     """
     if isinstance(facts, Refusal):
         return _refusing(facts)
@@ -218,14 +121,14 @@ def for_benchmark(
             run = with_patch(spec, adaptation.patch)
         except ValueError as error:  # pydantic's is one, too
             return _refusing(Refusal(Reason.INVALID_SPEC, clean(f"status.adaptation cannot be applied: {error}", 512)))
-    found = _compared(run, facts, fleet, only_asks=False)
+    found = _compared(run, facts, fleet, experience, only_asks=False)
     if isinstance(found, Refusal):
         return _refusing(found)
     policy = spec.preflight.policy
     if found.fits is False and policy is PreflightPolicy.ADAPT and adaptation is None:
         harmless = next((fallback for fallback in found.fallbacks if not fallback.changes_result), None)
         if harmless is not None:
-            return for_benchmark(spec, facts, fleet, harmless)
+            return for_benchmark(spec, facts, fleet, harmless, experience)
     fits, reason, message = _told(found, policy, adaptation)
     asked = spec.resources.gpu.products if spec.resources.gpu else None
     return Preflight(
@@ -274,9 +177,8 @@ def _told(found: "_Verdict", policy: PreflightPolicy, adaptation: Fallback | Non
 
 
 def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
-    """Whether the question is answered by a trace: asked for, or the only way, of one GPU and of plain weights."""
-    whole = spec.runtime.quantization.type is QuantizationType.NONE
-    if spec.method is Method.CLOSED_FORM or spec.resources.gpus_per_node > 1 or not whole:
+    """Whether the question is answered by a trace: asked for, or the only way."""
+    if spec.method is Method.CLOSED_FORM or not _traceable(spec):
         return False
     if isinstance(facts.architecture, str) or facts.config is None:
         return True
@@ -286,11 +188,29 @@ def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
     return spec.method is Method.TRACED or isinstance(wanted.need_on(Gpu()), Unknown)
 
 
-def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None, trace: Trace | None = None) -> Answer:
-    """The answer to a ModelCheck, from its trace where there is one; `fleet` is None where nodes may not be read."""
+def _traceable(spec: Spec) -> bool:
+    """Whether a trace may answer: it is of one GPU and of weights as they are, and a run does not wait for one."""
+    whole = spec.runtime.quantization.type is QuantizationType.NONE
+    return isinstance(spec, ModelCheckSpec) and spec.resources.gpus_per_node == 1 and whole
+
+
+def for_check(
+    spec: ModelCheckSpec,
+    facts: Facts | Refusal,
+    fleet: Fleet | None,
+    trace: Trace | None = None,
+    experience: Experience = NO_EXPERIENCE,
+) -> Answer:
+    """The answer to a ModelCheck, from its trace where there is one.
+
+    `fleet` is None where nodes may not be read; `experience` are the runs that may speak.
+    """
     if isinstance(facts, Refusal):
         return Answer(facts, None, None, None, (), (), facts.reason, facts.message)
-    found = _compared(spec, facts, fleet, only_asks=True) if trace is None else _traced(spec, facts, fleet, trace)
+    if trace is not None:
+        found: _Verdict | Refusal = _traced(spec, facts, fleet, trace)
+    else:
+        found = _compared(spec, facts, fleet, experience, only_asks=True)
     if isinstance(found, Refusal):
         return Answer(found, None, None, None, (), (), found.reason, found.message)
     count = None if trace is None else trace.parameter_count
@@ -309,6 +229,7 @@ def for_check(spec: ModelCheckSpec, facts: Facts | Refusal, fleet: Fleet | None,
         reason=found.reason,
         message=found.message,
         fallbacks=found.fallbacks,
+        lesson=found.lesson,
     )
 
 
@@ -324,31 +245,38 @@ class _Verdict:
     reason: Reason
     message: str
     fallbacks: tuple[Fallback, ...] = ()
+    lesson: Lesson = NOTHING_LEARNT
 
 
-def _compared(spec: Spec, facts: Facts, fleet: Fleet | None, *, only_asks: bool) -> _Verdict | Refusal:
+def _compared(
+    spec: Spec, facts: Facts, fleet: Fleet | None, experience: Experience, *, only_asks: bool
+) -> _Verdict | Refusal:
     if isinstance(facts.architecture, str) or facts.config is None:
-        why = f"{facts.architecture}; {TRACE_IT}" if only_asks else str(facts.architecture)
-        return _not_estimated(why, None, ())
-    wanted = demand(spec, facts.architecture, facts.config, only_asks=only_asks)
+        return _not_estimated(_with_way(spec, str(facts.architecture)), None, ())
+    wanted = demand(spec, facts.architecture, facts.config, only_asks=only_asks, experience=experience)
     if isinstance(wanted, Impossible):
         return Refusal(wanted.reason, wanted.message)
     on_cpu = spec.resources.gpus_per_node == 0
-    plain = wanted.need_on(None if on_cpu else Gpu())
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
     asked = replace(wanted.asked(), weights=facts.weights)
     if only_asks:
         asked = replace(asked, most=most_of_both(wanted))
     compared = verdicts.compare(asked, kinds)
+    gpus = {None} if on_cpu else _gpus(kinds, compared.answers)
+    plain = wanted.need_on(gpus.pop() if len(gpus) == 1 else Gpu())
     if isinstance(plain, Unknown):
-        why = f"{plain.reason}; {TRACE_IT}" if only_asks else plain.reason
-        return _not_estimated(why, wanted.resolved, compared.answers)
-    found = _found(wanted.resolved, plain, fleet, compared.answers)
+        return _not_estimated(_with_way(spec, plain.reason), wanted.resolved, compared.answers)
+    found = replace(_found(wanted.resolved, plain, fleet, compared.answers), lesson=_lesson(wanted, kinds))
     surely = any(answer.verdict is Verdict.FITS for answer in found.node_types)
     # Without its weights it runs nowhere, whatever else were changed.
     lost = facts.weights is not None and facts.weights.there is False
     needless = surely or lost or not found.node_types
     return found if needless else replace(found, fallbacks=fallbacks(wanted, compared.grounds))
+
+
+def _with_way(spec: Spec, why: str) -> str:
+    """Why a need is not known, and how it would be."""
+    return f"{why}; {TRACE_IT}" if _traceable(spec) else why
 
 
 def _traced(spec: ModelCheckSpec, facts: Facts, fleet: Fleet | None, trace: Trace) -> _Verdict:
@@ -372,6 +300,20 @@ def _found(resolved: Resolved | None, plain: Need, fleet: Fleet | None, found: t
         message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
         return _Verdict(resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
     return _Verdict(resolved, plain, found, (), *_judged(found))
+
+
+def _gpus(kinds: tuple[NodeType, ...], found: tuple[NodeTypeAnswer, ...]) -> set[Gpu | None]:
+    """The kinds of GPU that the run may get; where it fits none, all."""
+    possible = {answer.node_type for answer in found if answer.verdict is not Verdict.DOES_NOT_FIT}
+    return {verdicts.gpu_of(kind) for kind in kinds if kind.name in possible or not possible}
+
+
+def _lesson(wanted: Demand, kinds: tuple[NodeType, ...]) -> Lesson:
+    """What earlier runs say on the kind of node on which they say the most."""
+    gpus = dict.fromkeys(verdicts.gpu_of(kind) for kind in kinds) or {Gpu(): None}
+    return max(
+        (wanted.lesson_on(gpu) for gpu in gpus), key=lambda lesson: (lesson.same, lesson.alike, any(lesson.too_little))
+    )
 
 
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:

@@ -1,9 +1,11 @@
 """The operator's settings: read once from WATTMARK_*, frozen, and passed."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from wattmark.api.schema import DNS_LABEL
 from wattmark.fleet.gpus import gpu_product, short_names
 from wattmark.fleet.nodes import AssumedNodes
 
@@ -27,6 +29,7 @@ class Settings:
     read_nodes: bool = True
     read_all_pods: bool = True  # needed to know what is free now
     assumed_node_types: tuple[AssumedNodes, ...] = ()  # reckoned with although none may be there: scale from zero
+    evidence_namespaces: tuple[str, ...] = ()  # every namespace learns from the runs of these, beside its own
     hub_endpoint: str | None = None  # None: unknown models are not looked up
     progress_seconds: float = 5.0  # 0 switches live progress off
     log_level: str = "INFO"
@@ -42,6 +45,18 @@ def _one_of(name: str, value: str, allowed: tuple[str, ...]) -> str:
 
 def _flag(name: str, value: str) -> bool:
     return _one_of(name, value, ("true", "false")) == "true"
+
+
+def _listed(value: str) -> tuple[str, ...]:
+    return tuple(entry for part in value.split(",") if (entry := part.strip()))
+
+
+def _names(name: str, value: str) -> tuple[str, ...]:
+    found = _listed(value)
+    odd = next((one for one in found if not re.fullmatch(DNS_LABEL, one) or len(one) > 63), None)
+    if odd is not None:
+        raise InvalidSetting(f'{name} holds "{odd}"; it takes names of namespaces, with commas between them')
+    return found
 
 
 def _seconds(name: str, value: str) -> float:
@@ -95,11 +110,12 @@ def from_environment(environment: Mapping[str, str]) -> Settings:
         runner_pull_policy=_one_of(
             "WATTMARK_RUNNER_PULL_POLICY", text("RUNNER_PULL_POLICY") or default.runner_pull_policy, PULL_POLICIES
         ),
-        image_pull_secrets=tuple(s for part in (text("IMAGE_PULL_SECRETS") or "").split(",") if (s := part.strip())),
+        image_pull_secrets=_listed(text("IMAGE_PULL_SECRETS") or ""),
         namespace=text("NAMESPACE"),
         read_nodes=flag("READ_NODES", default.read_nodes),
         read_all_pods=flag("READ_ALL_PODS", default.read_all_pods),
         assumed_node_types=_assumed("WATTMARK_ASSUMED_NODE_TYPES", text("ASSUMED_NODE_TYPES") or "[]"),
+        evidence_namespaces=_names("WATTMARK_EVIDENCE_NAMESPACES", text("EVIDENCE_NAMESPACES") or ""),
         hub_endpoint=text("HUB_ENDPOINT"),
         progress_seconds=default.progress_seconds
         if progress is None

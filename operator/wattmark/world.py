@@ -11,6 +11,7 @@ from wattmark import observe
 from wattmark.api.schema import API_VERSION
 from wattmark.cluster.client import Client
 from wattmark.cluster.reflector import Name, Reflector
+from wattmark.evidence import Run, Runs
 from wattmark.fleet import nodes, slices
 from wattmark.identity import BENCHMARK_JOB, KIND_LABEL, MODEL_CHECK, Key, run_name
 from wattmark.observe import SeenJob, SeenPod
@@ -30,10 +31,11 @@ def object_path(key: Key, subresource: str = "") -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wake:
-    """Whom to tell of a change: one key (urgently or not), or all whose answer rests on nodes."""
+    """Whom to tell: of one key (urgently or not), all whose answer rests on nodes, or on a namespace's runs."""
 
     one: Callable[[Key, bool], None]
     fleet: Callable[[], None]
+    learnt: Callable[[str], None]
 
 
 class Held:
@@ -62,6 +64,8 @@ class World:
     def __init__(self, client: Client, settings: Settings, wake: Wake) -> None:
         self.objects: dict[Key, Held] = {}
         self.settings = settings
+        self.runs = Runs(settings.evidence_namespaces)
+        self.unread: set[Key] = set()  # BenchmarkJobs of before the start whose runs are not in `runs` yet
         self.fleet_version = 0  # counts the changes of nodes and of the Pods that hold GPUs
         self._wake = wake
         self._pods_of: dict[Key, dict[str, SeenPod]] = {}
@@ -127,6 +131,11 @@ class World:
             return False
         self.objects.pop(key, None)
         return True
+
+    def learn(self, key: Key, run: Run | None) -> None:
+        """Hold what a finished BenchmarkJob says of other needs; None where it says nothing, or is no more."""
+        if self.runs.put(key, run):
+            self._wake.learnt(key.namespace)
 
     def pods_of(self, key: Key) -> tuple[SeenPod, ...]:
         """The Pods that carry the labels of this object's runs or traces."""

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 from tests.accuracy.data import Component, Point
 
-from wattmark import preflight
+from wattmark import model_facts
 from wattmark.api.answers import BytesEstimate, Need
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu, Question, Unknown, exceedance, need, phases
@@ -31,6 +31,11 @@ def out_of_memory(point: Point, found: Need) -> float | None:
     if found.device_bytes is None or point.memory_bytes is None:
         return None
     return exceedance(found.device_bytes, point.memory_bytes)
+
+
+def question(point: Point) -> Question | str:
+    """What the point's run asks, or why that cannot be read."""
+    return _question(point.spec)
 
 
 def part(component: Component) -> int | str:
@@ -56,8 +61,8 @@ def _question(raw: Mapping[str, Any]) -> Question | str:
         first = error.errors()[0]
         field = ".".join(str(key) for key in first["loc"])
         return f"spec.{field}: " + ("no such field" if first["type"] == "extra_forbidden" else first["msg"])
-    facts = preflight.facts(spec.model, None)
-    if isinstance(facts, preflight.Refusal):
+    facts = model_facts.facts(spec.model, None)
+    if isinstance(facts, model_facts.Refusal):
         return facts.message
     if not isinstance(facts.architecture, Architecture):
         return facts.architecture

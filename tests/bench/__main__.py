@@ -1,4 +1,4 @@
-"""Command line: python -m tests.bench [checks latency burst idle start] [--short]. Prints figures, asserts no time."""
+"""Command line: python -m tests.bench [checks evidence latency burst idle start] [--short]. Prints figures only."""
 
 import argparse
 import asyncio
@@ -6,11 +6,11 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tests.bench import checks, lifecycles, machine, runs, start
+from tests.bench import checks, evidence, lifecycles, machine, runs, start
 
 from wattmark.cluster.client import Client, connected
 
-BENCHMARKS = ("checks", "latency", "burst", "idle", "start")
+BENCHMARKS = ("checks", "evidence", "latency", "burst", "idle", "start")
 ENDS_PER_SECOND = 5.0
 LATENCY_AT_ONCE = 64
 
@@ -25,10 +25,11 @@ class Sizes:
     idle_seconds: float
     starts: int
     fleet: tuple[int, int, int, int]  # nodes, Pods, of these with GPUs, ModelChecks anew
+    evidence: tuple[int, int]  # finished runs, ModelChecks anew
 
 
-FULL = Sizes(200, 500, 1000, 30.0, 5, (5000, 50_000, 8000, 100))
-SHORT = Sizes(10, 20, 40, 5.0, 1, (50, 500, 80, 10))
+FULL = Sizes(200, 500, 1000, 30.0, 5, (5000, 50_000, 8000, 100), (10_000, 100))
+SHORT = Sizes(10, 20, 40, 5.0, 1, (50, 500, 80, 10), (60, 10))
 
 
 def main() -> int:
@@ -44,17 +45,24 @@ def main() -> int:
 
 async def _run(which: Sequence[str], short: bool, pid: int | None) -> None:
     sizes = SHORT if short else FULL
-    if set(which) == {"checks"}:
-        told([machine.described(None), *await checks.checks(*sizes.fleet)])
+    if set(which) <= {"checks", "evidence"}:
+        told([machine.described(None)])
+        await _without_cluster(which, sizes)
         return
     async with connected() as client:
         told([machine.described((await client.get("/version") or {}).get("gitVersion"))])
-        if "checks" in which:
-            told(await checks.checks(*sizes.fleet))
+        await _without_cluster(which, sizes)
         if {"latency", "burst", "idle"} & set(which):
             await _lifecycles(client, which, sizes, pid)
         if "start" in which:
             told(await start.start(client, sizes.starts))
+
+
+async def _without_cluster(which: Sequence[str], sizes: Sizes) -> None:
+    if "checks" in which:
+        told(await checks.checks(*sizes.fleet))
+    if "evidence" in which:
+        told(evidence.with_evidence(*sizes.evidence))
 
 
 async def _lifecycles(client: Client, which: Sequence[str], sizes: Sizes, pid: int | None) -> None:

@@ -16,7 +16,7 @@ from kubernetes.aio.client.configuration import Configuration
 from tests.bench.figures import milliseconds, rank
 from tests.cluster.fleet import DRIVER, NODE_TYPES, NodeType, devices, node
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.answers import Verdict
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cluster.client import Client
@@ -92,7 +92,7 @@ def _answer(model: str, known: preflight.Fleet, workload: Mapping[str, Any] = IN
     """One pass over a ModelCheck, from its stored spec to the status that would be written."""
     raw = {"model": {"id": model}, "resources": {"gpusPerNode": 1}, "workload": workload}
     spec = ModelCheckSpec.read(raw, extra="ignore")
-    answer = preflight.for_check(spec, preflight.facts(spec.model, None), known)
+    answer = preflight.for_check(spec, model_facts.facts(spec.model, None), known)
     status = check.decide(IDENTITY, spec, ModelCheckStatus(), answer, 0.0)
     status.wire()
     return status

@@ -93,6 +93,13 @@ def test_one_namespace_takes_a_role_and_no_rights_elsewhere(helm: Tool) -> None:
     assert environment["WATTMARK_READ_ALL_PODS"] == "false"
 
 
+def test_namespaces_whose_runs_teach_all_are_such_as_the_operator_reads(helm: Tool) -> None:
+    values = {"evidenceNamespaces[0]": "perf", "evidenceNamespaces[1]": "lab"}
+    container = _only(_render(helm, **values), "Deployment")["spec"]["template"]["spec"]["containers"][0]
+    read = from_environment({variable["name"]: variable.get("value", "") for variable in container["env"]})
+    assert read.evidence_namespaces == ("perf", "lab")
+
+
 def test_assumed_node_types_are_such_as_the_operator_reads(helm: Tool) -> None:
     values = {"assumedNodeTypes[0].product": "H100-SXM", "assumedNodeTypes[0].gpus": "8"}
     container = _only(_render(helm, **values), "Deployment")["spec"]["template"]["spec"]["containers"][0]

@@ -11,7 +11,7 @@ from tests.unit.test_fleet_slices import SLICES, bare
 from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
 from tests.unit.traced import TRACE
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.cli.command import main
 from wattmark.decide.check import decide
@@ -151,7 +151,7 @@ def test_the_status_is_that_which_the_operator_decides_on(tmp_path: Path, capsys
     told = json.loads(capsys.readouterr().out)["status"]
     spec = ModelCheckSpec.read({"model": LLAMA, "runtime": {"precision": "fp16"}})
     fleet = preflight.fleet([read_node(LARGE), read_node(SMALL)], None)
-    answer = preflight.for_check(spec, preflight.facts(spec.model, None), fleet)
+    answer = preflight.for_check(spec, model_facts.facts(spec.model, None), fleet)
     identity = Identity("team", "q", "uid", 1, 0.0, False)
     now = datetime.fromisoformat(told["evaluationTime"]).timestamp()
     assert json.dumps(decide(identity, spec, ModelCheckStatus(), answer, now).wire()) == json.dumps(told)

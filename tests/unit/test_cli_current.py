@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from tests.unit.test_cli_check import TAKER
+from tests.unit.test_cli_runs import stored_run
 from tests.unit.test_fleet_slices import bare, body
 from tests.unit.test_preflight import LARGE
 
@@ -19,11 +20,11 @@ QUESTION = ["check", "--model", "gpt2", "-o", "json"]
 def kubectl(folder: Path, monkeypatch: pytest.MonkeyPatch, **answers: Any) -> Path:
     """A kubectl that answers `get nodes` and so on, or refuses with words; the file of what it was asked.
 
-    Where nothing else is said, its cluster knows no ResourceSlices.
+    Where nothing else is said, its cluster knows no ResourceSlices and no BenchmarkJobs.
     """
     told = folder / "told"
     lines = ["#!/bin/sh", f'echo "$*" >> {told}', 'case "$*" in']
-    for what, answer in ({"resourceslices": NOT_SERVED} | answers).items():
+    for what, answer in ({"resourceslices": NOT_SERVED, "benchmarkjobs": NOT_SERVED} | answers).items():
         if isinstance(answer, str):
             lines.append(f"*'get {what}'*) echo 'Warning: first'>&2; echo \"{answer}\" >&2; exit 1;;")
         else:
@@ -48,7 +49,33 @@ def test_the_current_cluster_is_asked(
         "get nodes --output=json",
         "get pods --all-namespaces --field-selector=status.phase!=Succeeded,status.phase!=Failed --output=json",
         "get resourceslices.v1.resource.k8s.io --output=json",
+        "get benchmarkjobs.wattmark.dev --output=json",
     ]
+
+
+NO_RUNS = [
+    pytest.param("benchmarkjobs is forbidden", True, id="forbidden"),
+    pytest.param(NOT_SERVED, False, id="a cluster without Wattmark"),
+]
+
+
+@pytest.mark.parametrize(("words", "noted"), NO_RUNS)
+def test_where_runs_cannot_be_read_the_answer_does_without(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], words: str, noted: bool
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[], benchmarkjobs=words)
+    assert main(QUESTION) == 0
+    said = capsys.readouterr()
+    assert json.loads(said.out)["status"]["source"] == "ClosedForm"
+    assert ("without what earlier runs say" in said.err) == noted
+
+
+def test_runs_of_the_contexts_namespace_are_evidence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kubectl(tmp_path, monkeypatch, nodes=[LARGE], pods=[], benchmarkjobs=[stored_run()])
+    assert main(QUESTION) == 0
+    assert json.loads(capsys.readouterr().out)["status"]["source"] == "Measured"
 
 
 def test_another_context_is_asked_with_gpus_beside_its_own(

@@ -41,7 +41,7 @@ from wattmark.api.conditions import ConditionType, Reason
 from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.decide.benchmark import finished
 from wattmark.decide.plan import CreateJob, CreationFailure, DeleteJob, ExpireJob, NotCreated, SuspendJob
-from wattmark.preflight import Refusal
+from wattmark.model_facts import Refusal
 
 
 def not_created(why: CreationFailure, message: str) -> dict[str, Any]:

@@ -110,6 +110,14 @@ def test_the_end(job: Any, pods: Any, reason: Reason, actions: Any) -> None:
     assert plan.status.progress is None and plan.status.job == RECORDED
 
 
+def test_a_runner_that_fails_leaves_where_it_ran() -> None:
+    told = {**json.loads(failure("DeviceOutOfMemory")), "environment": REPORT.wire()["environment"]}
+    status = step(replace(WITH_JOB, pods=(failed(163, json.dumps(told)),)), 310).status
+    assert status is not None and status.environment is not None and REPORT.environment is not None
+    assert status.environment == REPORT.environment.model_copy(update={"node": "node-1"})
+    assert status.results is None and status.comparability_key is None
+
+
 def test_figures_come_whole_with_node_and_image() -> None:
     pod = replace(succeeded(), image_id="runner.invalid/runner@sha256:abc")
     plan = step(replace(WITH_JOB, pods=(pod,)), 310)

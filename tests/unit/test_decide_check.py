@@ -13,7 +13,8 @@ from wattmark.api.fallback import Change, Fallback
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.decide.check import MOST_NODE_TYPES, decide
 from wattmark.decide.waiting import Waiting
-from wattmark.preflight import Answer, Refusal
+from wattmark.model_facts import Refusal
+from wattmark.preflight import Answer
 
 GIB = 2**30
 YES, NO, UNKNOWN = ConditionStatus.TRUE, ConditionStatus.FALSE, ConditionStatus.UNKNOWN

@@ -16,7 +16,8 @@ from wattmark.api.fallback import Change, Fallback
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.fit.fallbacks import applied, with_patch
 from wattmark.fleet.nodes import Member, NodeType, Offer, SeenNode, cpu_type
-from wattmark.preflight import Answer, Fleet, facts, for_benchmark, for_check
+from wattmark.model_facts import facts
+from wattmark.preflight import Answer, Fleet, for_benchmark, for_check
 
 GIB = 1 << 30
 L4 = Offer("nvidia.com/gpu", 1, "NVIDIA-L4", 23034 << 20, "label", (8, 9), False, "580")

@@ -274,7 +274,7 @@ def test_the_need_is_reckoned_once_for_each_kind_of_gpu() -> None:
     capabilities = [(8, 9), (9, 0), (8, 9)]
     kinds = [NodeType(str(i), replace(OFFER, capability=c), False, ()) for i, c in enumerate(capabilities)]
     verdicts.compare(Asked(need, Precision.FP32, ResourcesSpec(), PlacementSpec(), only_asks=True), kinds)
-    assert seen == [Gpu((8, 9)), Gpu((9, 0))]
+    assert seen == [Gpu((8, 9), OFFER.product), Gpu((9, 0), OFFER.product)]
 
 
 RISKS = [

@@ -16,7 +16,6 @@ UNIT = {path.stem for path in Path(__file__).parent.glob("test_*.py")}
 TRIED_ELSEWHERE = {
     "__main__": "tests/e2e",
     "handlers": "tests/e2e, tests/faults",
-    "operation": "tests/e2e, tests/faults",
     "reconcile_benchmark": "tests/e2e, tests/faults",
     "reconcile_check": "tests/e2e, tests/faults",
     "reconcile_jobs": "tests/e2e, tests/faults",

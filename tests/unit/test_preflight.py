@@ -1,6 +1,5 @@
 """What is known before a run, from the model's source to the verdict on the fleet."""
 
-import json
 from dataclasses import replace
 from typing import Any
 
@@ -13,101 +12,17 @@ from wattmark.api.answers import Source, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
 from wattmark.api.figures import UnavailableReason
-from wattmark.api.model import ModelSpec
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import traced
 from wattmark.fit.checks import WeightsSeen
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
-from wattmark.preflight import (
-    Facts,
-    Fleet,
-    Preflight,
-    Refusal,
-    facts,
-    fleet,
-    for_benchmark,
-    for_check,
-    needs_trace,
-    wanted_of_hub,
-)
+from wattmark.model_facts import Facts, facts
+from wattmark.preflight import Fleet, Preflight, fleet, for_benchmark, for_check, needs_trace
 
-COMMIT = "0" * 40
 GPT2 = {"id": "gpt2"}
-HUB = {"type": "Hub", "hub": {"revision": COMMIT}}
-GATED = {"type": "Hub", "hub": {"revision": COMMIT, "tokenSecretRef": {"name": "hub", "key": "token"}}}
 VOLUME = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "models"}}
-
-
-def inline(config: str) -> dict[str, Any]:
-    return {"type": "Inline", "inline": {"config": config}}
-
-
-ASKED = [
-    pytest.param({"id": "gpt2"}, None, id="a model of the registry"),
-    pytest.param({"id": "org/new"}, ("org/new", None), id="a model that the registry does not know"),
-    pytest.param({"id": "org/new", "source": {"type": "Registry"}}, None, id="the registry, and nothing else"),
-    pytest.param({"id": "gpt2", "source": HUB}, ("gpt2", COMMIT), id="a commit of one's own"),
-    pytest.param({"id": "gpt2", "source": GATED}, None, id="a gated model, whose token is the tenant's"),
-    pytest.param({"id": "gpt2", "source": VOLUME}, None, id="a volume"),
-    pytest.param({"id": "gpt2", "source": inline("{}")}, None, id="a configuration in the manifest"),
-]
-
-
-@pytest.mark.parametrize(("model", "wanted"), ASKED)
-def test_what_a_hub_is_asked_for(model: dict[str, Any], wanted: tuple[str, str | None] | None) -> None:
-    assert wanted_of_hub(ModelSpec.read(model)) == wanted
-
-
-BERT: dict[str, Any] = {"model_type": "bert", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
-BERT |= {"intermediate_size": 128, "vocab_size": 97, "max_position_embeddings": 64}
-KNOWN = [
-    pytest.param({"id": "gpt2"}, None, id="from the registry"),
-    pytest.param({"id": "org/new"}, BERT, id="from the hub"),
-    pytest.param({"id": "mine", "source": inline(json.dumps(BERT))}, None, id="from the manifest"),
-]
-
-
-@pytest.mark.parametrize(("model", "hub"), KNOWN)
-def test_facts(model: dict[str, Any], hub: dict[str, Any] | None) -> None:
-    found = facts(ModelSpec.read(model), hub)
-    assert isinstance(found, Facts) and not isinstance(found.architecture, str)
-    assert found.config is not None and json.loads(found.config)["model_type"] in ("bert", "gpt2")
-
-
-OPAQUE = [pytest.param(VOLUME, "volume", id="a volume"), pytest.param(GATED, "gated", id="a gated model")]
-
-
-@pytest.mark.parametrize(("source", "words"), OPAQUE)
-def test_what_only_the_runner_can_read_is_said_and_not_refused(source: dict[str, Any], words: str) -> None:
-    found = facts(ModelSpec.read({"id": "mine", "source": source}), None)
-    assert isinstance(found, Facts) and found.config is None
-    assert isinstance(found.architecture, str) and words in found.architecture
-
-
-REFUSED = [
-    pytest.param({"id": "gtp2"}, "no such model", Reason.UNKNOWN_MODEL, "gpt2", id="a slip of the pen"),
-    pytest.param({"id": "x", "source": {"type": "Registry"}}, None, Reason.UNKNOWN_MODEL, "registry", id="no entry"),
-    pytest.param({"id": "x", "source": inline("{odd}")}, None, Reason.UNKNOWN_MODEL, "not JSON", id="no JSON"),
-    pytest.param({"id": "x", "source": inline("[1]")}, None, Reason.UNKNOWN_MODEL, "no JSON object", id="no object"),
-    pytest.param({"id": "x", "source": inline("[" * 16000)}, None, Reason.UNKNOWN_MODEL, "not JSON", id="too deep"),
-    pytest.param(
-        {"id": "x", "source": inline('{"model_type":"mamba"}')},
-        None,
-        Reason.UNSUPPORTED_MODEL,
-        "mamba",
-        id="other kinds",
-    ),
-    pytest.param({"id": "x"}, {}, Reason.UNSUPPORTED_MODEL, "", id="a hub's empty object"),
-]
-
-
-@pytest.mark.parametrize(("model", "hub", "reason", "words"), REFUSED)
-def test_refusals(model: dict[str, Any], hub: Any, reason: Reason, words: str) -> None:
-    found = facts(ModelSpec.read(model), hub)
-    assert isinstance(found, Refusal) and found.reason is reason
-    assert words in found.message and len(found.message) <= 512
 
 
 def cluster(*bodies: dict[str, Any]) -> Fleet:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes
@@ -77,6 +77,6 @@ def test_a_hostile_configuration_is_answered_at_once(model: str, changes: dict[s
     raw = {"model": {"id": "x", "source": source}, "workload": {"type": workload, workload.lower(): shape}}
     spec = ModelCheckSpec.read(raw)
     with calls() as made:
-        answer = preflight.for_check(spec, preflight.facts(spec.model, None), FLEET)
+        answer = preflight.for_check(spec, model_facts.facts(spec.model, None), FLEET)
     assert made[0] < MOST_CALLS
     assert (answer.message and answer.refusal is not None) or answer.node_types

@@ -4,7 +4,7 @@ from typing import Any, cast
 
 import pytest
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
 from wattmark.api.model import ModelSpec
@@ -52,7 +52,7 @@ async def test_the_hub_is_asked_for_weights_that_a_run_downloads(model: Any, ans
     hub = Answering(answer)
     knowledge = Knowledge(cast("World", None), cast("Hub", hub))
     facts = await knowledge.facts(ModelSpec.model_validate(model))
-    assert isinstance(facts, preflight.Facts) and facts.weights == seen
+    assert isinstance(facts, model_facts.Facts) and facts.weights == seen
     assert hub.asked == ([] if answer is None else [("bert-base-uncased", None)])
     assert knowledge.may_hear_more(facts) is isinstance(answer, HubSilent)
 
@@ -72,7 +72,7 @@ TOKEN = {"type": "Hub", "hub": {"revision": REVISION, "tokenSecretRef": {"name":
 async def test_nobody_is_asked_for_weights_that_come_by_another_way(model: Any) -> None:
     hub = Answering(HubConfig({}))
     facts = await Knowledge(cast("World", None), cast("Hub", hub)).facts(ModelSpec.model_validate(model))
-    assert isinstance(facts, preflight.Facts) and facts.weights is None and hub.asked == []
+    assert isinstance(facts, model_facts.Facts) and facts.weights is None and hub.asked == []
 
 
 def test_an_estimate_that_fails_is_said_and_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -93,7 +93,7 @@ def test_an_estimate_that_fails_is_said_and_logged(caplog: pytest.LogCaptureFixt
 
 def test_an_estimate_that_fails_does_not_keep_a_run_from_measuring() -> None:
     spec = BenchmarkJobSpec.model_validate({"model": {"id": "gpt2"}, "resources": {"gpu": {"products": ["NVIDIA-L4"]}}})
-    facts = preflight.facts(spec.model, None)
+    facts = model_facts.facts(spec.model, None)
     found = guarded(lambda: cast("preflight.Preflight", 1 // 0), lambda why: preflight.unforeseen(spec, facts, why))
     assert (found.refusal, found.fits, found.reason) == (None, None, Reason.INTERNAL_ERROR)
     assert found.config and found.products == ("NVIDIA-L4",) and found.unavailable[0].field == "need"

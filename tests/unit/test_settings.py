@@ -33,6 +33,9 @@ READ = [
         {"assumed_node_types": (AssumedNodes(known("NVIDIA-H100-80GB-HBM3"), 8), AssumedNodes(known("L4"), 1))},
         id="node types that an autoscaler adds",
     ),
+    pytest.param(
+        {"EVIDENCE_NAMESPACES": "perf, lab"}, {"evidence_namespaces": ("perf", "lab")}, id="whose runs all learn from"
+    ),
     pytest.param({"LOG_LEVEL": "DEBUG"}, {"log_level": "DEBUG"}, id="log level"),
     pytest.param({"HEALTH_PORT": "9090"}, {"health_port": 9090}, id="port"),
 ]
@@ -59,6 +62,9 @@ BROKEN = [
     ("ASSUMED_NODE_TYPES", '[{"product": "GTX-970", "gpus": 1}]', "not in the table of products, which has T4"),
     ("ASSUMED_NODE_TYPES", '[{"product": "L4", "gpus": 0}]', "not a number from 1"),
     ("ASSUMED_NODE_TYPES", '[{"product": "L4", "gpus": "many"}]', "not a number from 1"),
+    ("EVIDENCE_NAMESPACES", "perf lab", "names of namespaces, with commas"),
+    ("EVIDENCE_NAMESPACES", "Perf", "names of namespaces, with commas"),
+    ("EVIDENCE_NAMESPACES", "a" * 64, "names of namespaces, with commas"),
     ("LOG_LEVEL", "chatty", "DEBUG"),
     ("HEALTH_PORT", "0", "a port number"),
     ("HEALTH_PORT", "65536", "a port number"),

@@ -21,7 +21,8 @@ class Woken:
     def __init__(self, **settings: Any) -> None:
         self.keys: list[tuple[Key, bool]] = []
         self.fleets = 0
-        wake = Wake(lambda key, urgent: self.keys.append((key, urgent)), self._fleet)
+        self.learnt: list[str] = []
+        wake = Wake(lambda key, urgent: self.keys.append((key, urgent)), self._fleet, self.learnt.append)
         self.world = World(cast("Client", None), Settings("runner:1", **settings), wake)
 
     def _fleet(self) -> None:

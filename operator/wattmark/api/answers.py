@@ -9,10 +9,14 @@ from wattmark.api.schema import Bytes, Count, Model, Ratio, ShortText, Text, map
 
 
 class Source(StrEnum):
-    """Which method a figure comes from."""
+    """Which method a figure comes from, the deepest last.
+
+    Calibrated: the closed form, moved by how far earlier runs lay from theirs. Measured: earlier runs of the same.
+    """
 
     CLOSED_FORM = "ClosedForm"
     TRACED = "Traced"
+    CALIBRATED = "Calibrated"
     MEASURED = "Measured"
 
 
@@ -63,7 +67,12 @@ class BytesEstimate(Model):
     likely: Bytes = Field(description="Most likely value, in bytes.")
     high: Bytes = Field(description="Upper end, in bytes.")
     coverage_ratio: Ratio = Field(0.9, description="Share of cases in which the interval is meant to hold the truth.")
-    source: Source = Field(description="Where the figure comes from.")
+    source: Source = Field(
+        description="Where the figure comes from. Measured: an earlier BenchmarkJob of the same model, workload and "
+        "weights on the same GPU product (or on a CPU) with this release's PyTorch and transformers; or one that ran "
+        "out of memory, above what it had. Calibrated: earlier runs on the same GPU, or of the same family and "
+        "precision, moved the closed form. Traced: the model class without its GPU. ClosedForm: formulas."
+    )
 
 
 class Component(Model):
@@ -99,7 +108,9 @@ class Need(Model):
         None, description="Peak host memory of the run: one process for each GPU. Compare memory.hostPeakBytes."
     )
     components: Annotated[list[Component], Field(max_length=16), map_list("name")] = Field(
-        description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase."
+        description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase, as formulas or a trace "
+        "have them. They sum to it where its source is ClosedForm or Traced; where earlier runs spoke, they are what "
+        "would be expected without them."
     )
 
 

@@ -310,7 +310,7 @@ class BenchmarkJobStatus(Model):
     comparison: Annotated[list[Comparison], Field(max_length=8), map_list("metric")] = Field(
         default_factory=list, description="Predicted against measured."
     )
-    environment: Environment | None = Field(None, description="Where and with what it was measured.")
+    environment: Environment | None = Field(None, description="Where and with what it ran.")
     comparability_key: Annotated[str, Field(max_length=64)] | None = Field(
         None,
         description="Hash of what must be equal for two results to be compared: model, resolved workload, device, "

@@ -23,6 +23,7 @@ class ConditionType(StrEnum):
     FAILED = "Failed"
     EVALUATED = "Evaluated"
     FITS = "Fits"
+    CALIBRATED = "Calibrated"
     READY = "Ready"
     RECONCILING = "Reconciling"
     STALLED = "Stalled"
@@ -114,6 +115,8 @@ class Reason(StrEnum):
     TRACING = "Tracing"
     FITS_NONE = "FitsNone"
     UNKNOWN = "Unknown"
+    CALIBRATED = "Calibrated"
+    NO_EVIDENCE = "NoEvidence"
     REQUIREMENT_MET = "RequirementMet"
     REQUIREMENT_NOT_MET = "RequirementNotMet"
 

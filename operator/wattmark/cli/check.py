@@ -3,20 +3,24 @@
 import argparse
 import sys
 import time
+from typing import Any
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
+from wattmark.api.schema import API_VERSION
 from wattmark.cli import current, matrix, table
 from wattmark.cli.manifest import of_kind, one, printed, shown
 from wattmark.cli.question import Question, assumed, questions
+from wattmark.cli.runs import HERE, runs_in
 from wattmark.cli.trace import traced_here
 from wattmark.decide import check as answering
 from wattmark.decide.plan import Identity
 from wattmark.decide.saying import said
+from wattmark.evidence import Experience
 from wattmark.fleet.nodes import read_gpu_pod, read_node
 from wattmark.fleet.slices import read_slice
-from wattmark.identity import MODEL_CHECK
+from wattmark.identity import BENCHMARK_JOB, MODEL_CHECK
 
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
 _WORST_FIRST = (2, 1, 3, 0)
@@ -34,8 +38,9 @@ def check(chosen: argparse.Namespace) -> int:
     """Answer what is asked and print it; the exit code. Raises InvalidManifest and ClusterUnread."""
     asked = questions(chosen) if chosen.file is None else [Question(*one(chosen.file, MODEL_CHECK, ModelCheckSpec))]
     fleet = _fleet(chosen)
+    experience = Experience(runs_in(_benchmarks(chosen)))
     now = time.time()
-    answers = [(question, _answered(question, fleet, now)) for question in asked]
+    answers = [(question, _answered(question, fleet, experience, now)) for question in asked]
     if chosen.output == "table":
         if len(answers) == 1:
             table.show(*answers[0], sys.stdout)
@@ -62,23 +67,34 @@ def _fleet(chosen: argparse.Namespace) -> preflight.Fleet:
         pods = None if chosen.pods is None else map(read_gpu_pod, of_kind(chosen.pods, "Pod"))
         slices = () if chosen.resource_slices is None else map(read_slice, of_kind(chosen.resource_slices, SLICE, DRA))
         return preflight.fleet(nodes, None if pods is None else [*filter(None, pods)], more, filter(None, slices))
-    if chosen.gpu and chosen.context is None:
+    if _without_cluster(chosen):
         return preflight.fleet((), (), more)
     nodes, taken = current.nodes_of(chosen.context), current.gpu_pods_of(chosen.context)
     return preflight.fleet(nodes, taken, more, current.slices_of(chosen.context))
 
 
-def _answered(question: Question, fleet: preflight.Fleet, now: float) -> ModelCheckStatus:
+def _without_cluster(chosen: argparse.Namespace) -> bool:
+    return chosen.nodes is not None or (bool(chosen.gpu) and chosen.context is None)
+
+
+def _benchmarks(chosen: argparse.Namespace) -> list[dict[str, Any]]:
+    """BenchmarkJobs whose runs may speak: of a file, else of the cluster whose nodes are asked for."""
+    if chosen.runs is not None:
+        return of_kind(chosen.runs, BENCHMARK_JOB, API_VERSION)
+    return [] if _without_cluster(chosen) else current.benchmarks_of(chosen.context)
+
+
+def _answered(question: Question, fleet: preflight.Fleet, experience: Experience, now: float) -> ModelCheckStatus:
     model = question.spec.model
-    if preflight.wanted_of_hub(model) is not None:
+    if model_facts.wanted_of_hub(model) is not None:
         why = f'"{model.id}" is not in the registry, and no hub is asked from here (--config takes its config.json)'
-        facts = preflight.facts(model, why)
+        facts = model_facts.facts(model, why)
     else:
-        facts = preflight.facts(model, None)
+        facts = model_facts.facts(model, None)
     found = None
-    if isinstance(facts, preflight.Facts) and preflight.needs_trace(question.spec, facts):
+    if isinstance(facts, model_facts.Facts) and preflight.needs_trace(question.spec, facts):
         answered = traced_here(question.name, question.spec)
-        facts, found = (answered, None) if isinstance(answered, preflight.Refusal) else (facts, answered)
-    answer = preflight.for_check(question.spec, facts, fleet, found)
-    identity = Identity("local", question.name, "local", 1, 0.0, False)
+        facts, found = (answered, None) if isinstance(answered, model_facts.Refusal) else (facts, answered)
+    answer = preflight.for_check(question.spec, facts, fleet, found, experience)
+    identity = Identity(HERE, question.name, HERE, 1, 0.0, False)
     return answering.decide(identity, question.spec, ModelCheckStatus(), answer, now)

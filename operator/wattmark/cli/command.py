@@ -180,4 +180,10 @@ def _node_options(parser: argparse.ArgumentParser) -> None:
         help="one or more GPUs of the table of products, COUNT of them in a node; beside --nodes or --context: as what "
         "an autoscaler would add",
     )
+    nodes.add_argument(
+        "--runs",
+        type=Path,
+        help="finished BenchmarkJobs, as `kubectl get benchmarkjobs -o yaml` prints them: with what they measured the "
+        "answer is more exact; default: those of the context's namespace",
+    )
     nodes.add_argument("--context", help="context of kubectl whose nodes are asked for; default: the current one")

@@ -1,10 +1,11 @@
-"""The nodes and Pods of the cluster that kubectl speaks to, through kubectl: its login, its context, its proxy."""
+"""What the cluster has that kubectl speaks to, through kubectl: its login, its context, its proxy."""
 
 import json
 import subprocess
 import sys
 from typing import Any
 
+from wattmark.api.schema import GROUP
 from wattmark.cli.manifest import objects
 from wattmark.fleet.nodes import SeenGpuPod, SeenNode, read_gpu_pod, read_node
 from wattmark.fleet.slices import SeenSlice, read_slice
@@ -43,6 +44,16 @@ def slices_of(context: str | None) -> list[SeenSlice]:
             print(f"wattmark: GPUs that are offered by resource claim alone are not seen: {unread}", file=sys.stderr)
         return []
     return [one for body in bodies if (one := read_slice(body)) is not None]
+
+
+def benchmarks_of(context: str | None) -> list[dict[str, Any]]:
+    """BenchmarkJobs of the context's namespace; none, and a note, where they cannot be read."""
+    try:
+        return _listed(context, f"benchmarkjobs.{GROUP}")
+    except ClusterUnread as unread:
+        if NOT_SERVED not in str(unread):  # where Wattmark is not installed, nothing is missing
+            print(f"wattmark: without what earlier runs say: {unread}", file=sys.stderr)
+        return []
 
 
 def _listed(context: str | None, *what: str) -> list[dict[str, Any]]:

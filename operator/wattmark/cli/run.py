@@ -8,7 +8,7 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.cli.local_runner import RunnerEnded, run_here
@@ -47,16 +47,16 @@ def run(file: Path, model_folder: Path | None, form: str) -> int:
     return 0 if complete else 1
 
 
-def _facts(spec: BenchmarkJobSpec, folder: Path | None) -> preflight.Facts | preflight.Refusal:
+def _facts(spec: BenchmarkJobSpec, folder: Path | None) -> model_facts.Facts | model_facts.Refusal:
     """What is known of the model without asking anybody: from folder, registry or manifest."""
     if folder is not None:
         try:
-            return preflight.of_config(json.loads((folder / "config.json").read_text("utf-8")))
+            return model_facts.of_config(json.loads((folder / "config.json").read_text("utf-8")))
         except (OSError, ValueError) as error:
-            return preflight.unreadable(f"{folder / 'config.json'} cannot be read: {error}")
-    if preflight.wanted_of_hub(spec.model) is not None:
-        return preflight.opaque("the runner reads its configuration from the hub")
-    return preflight.facts(spec.model, None)
+            return model_facts.unreadable(f"{folder / 'config.json'} cannot be read: {error}")
+    if model_facts.wanted_of_hub(spec.model) is not None:
+        return model_facts.opaque("the runner reads its configuration from the hub")
+    return model_facts.facts(spec.model, None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ from rich.table import Table
 from rich.text import Text
 
 from wattmark.api.answers import Component, ComponentName, Need, NodeTypeAnswer, Verdict
-from wattmark.api.conditions import ConditionType
+from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question
 from wattmark.decide.saying import said
@@ -139,6 +139,9 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
     fits = said(status.conditions)[ConditionType.FITS]
     if status.need is not None:
         console.print(_needed(status.need, question.spec.resources.gpus_per_node))
+        spoke = said(status.conditions).get(ConditionType.CALIBRATED)
+        if spoke is not None and spoke.status is ConditionStatus.TRUE:
+            console.print(Text(f"{clean(spoke.message)}; the parts below are those of the formulas"))
         console.print(Padding(_components(status.need.components, console.options.ascii_only), (1, 0, 0, 2)))
     if status.node_types:
         console.print(_node_types(status, console.width))

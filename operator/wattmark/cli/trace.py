@@ -5,7 +5,7 @@ from pathlib import Path
 
 import yaml
 
-from wattmark import preflight
+from wattmark import model_facts
 from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import RunOrder
@@ -42,11 +42,11 @@ def trace(file: Path, model_folder: Path | None, product: str | None, form: str)
     return 0
 
 
-def traced_here(name: str, spec: ModelCheckSpec) -> Trace | preflight.Refusal:
+def traced_here(name: str, spec: ModelCheckSpec) -> Trace | model_facts.Refusal:
     """What the operator would have traced in a Pod; or why that cannot be had here."""
     absent = missing_packages()
     if absent:
-        return preflight.Refusal(
+        return model_facts.Refusal(
             Reason.NOT_ESTIMATED,
             f"the question is answered by a trace, for which {' and '.join(absent)} must be installed here: install "
             "wattmark with its extra runner, or ask on a cluster",
@@ -57,9 +57,9 @@ def traced_here(name: str, spec: ModelCheckSpec) -> Trace | preflight.Refusal:
     try:
         return found_by(_order(name, spec, None))
     except InvalidManifest as invalid:
-        return preflight.Refusal(Reason.NOT_ESTIMATED, clean(invalid))
+        return model_facts.Refusal(Reason.NOT_ESTIMATED, clean(invalid))
     except RunError as error:
-        return preflight.Refusal(Reason(error.reason.value), clean(error))
+        return model_facts.Refusal(Reason(error.reason.value), clean(error))
 
 
 def _gpu(product: str | None) -> Gpu:
@@ -78,10 +78,10 @@ def _order(name: str, spec: ModelCheckSpec, folder: Path | None) -> RunOrder:
     if folder is not None:
         told = trace_order(name, digest, None, spec)
         return told.model_copy(update={"folder": str(folder.resolve()), "hub": None})
-    if preflight.wanted_of_hub(spec.model) is not None:
+    if model_facts.wanted_of_hub(spec.model) is not None:
         return trace_order(name, digest, None, spec)
-    facts = preflight.facts(spec.model, None)
-    if isinstance(facts, preflight.Refusal):
+    facts = model_facts.facts(spec.model, None)
+    if isinstance(facts, model_facts.Refusal):
         raise InvalidManifest(facts.message)
     if facts.config is None:
         raise InvalidManifest(

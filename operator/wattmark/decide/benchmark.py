@@ -217,6 +217,7 @@ def _concluded(draft: Draft, job: SeenJob, ends: Ends) -> Plan | None:
         if isinstance(end, Success):
             return draft.completed(pod, end.report)
         if isinstance(end, Final):
+            draft.ran_in(pod, end.environment)
             plan = draft.failed(end.reason, end.message)
             goes_on = end.reason is Reason.RUNNING_DEADLINE_EXCEEDED and pod.reason == "DeadlineExceeded"
             return Plan(plan.status, (DeleteJob(job.name, job.uid),), plan.announcement) if goes_on else plan

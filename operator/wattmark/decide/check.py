@@ -3,6 +3,7 @@
 from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.modelcheck import CheckSummary, ModelCheckSpec, ModelCheckStatus, Require
+from wattmark.decide.evidence import calibrated
 from wattmark.decide.plan import Identity
 from wattmark.decide.saying import (
     Saying,
@@ -18,6 +19,7 @@ from wattmark.decide.saying import (
 )
 from wattmark.decide.summary import gibibytes
 from wattmark.decide.waiting import Waiting
+from wattmark.evidence import deepest
 from wattmark.preflight import Answer
 
 _ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
@@ -61,20 +63,21 @@ def decide(
         settled(sayings, refused)
         changes |= _NO_ANSWER | {"summary": CheckSummary(model=spec.model.id, verdict=Verdict.UNKNOWN.value)}
     else:
-        changes |= _answered(sayings, spec, answer)
+        changes |= _answered(sayings, identity, spec, answer)
     next_status = status.model_copy(
         update={**changes, "conditions": dated(sayings, status.conditions, now, identity.generation)}
     )
     return next_status.model_copy(update={"evaluation_time": _evaluated_at(status, next_status, now)})
 
 
-def _answered(sayings: Sayings, spec: ModelCheckSpec, answer: Answer) -> dict[str, object]:
+def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer: Answer) -> dict[str, object]:
     types = answer.node_types
     evaluated = f"{len(types)} node types" if len(types) != 1 else "1 node type"
     fits = _fits(answer)
     sayings |= {
         ConditionType.EVALUATED: yes(Reason.EVALUATED, f"the need was compared with {evaluated}"),
         ConditionType.FITS: fits,
+        ConditionType.CALIBRATED: calibrated(answer.lesson, identity.namespace),
     }
     settled(sayings, _ready(spec.require, types, fits))
     best = next((t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)), None)
@@ -84,7 +87,7 @@ def _answered(sayings: Sayings, spec: ModelCheckSpec, answer: Answer) -> dict[st
         "resolved": answer.resolved,
         "parameter_count": answer.parameter_count,
         "need": answer.need,
-        "source": need.source if need else None,
+        "source": deepest(need.source, *(t.source for t in types if t.need_bytes)) if need else None,
         "node_types": list(types[:MOST_NODE_TYPES]),
         "fallbacks": list(answer.fallbacks),
         "unavailable": list(answer.unavailable),

@@ -5,6 +5,7 @@ from typing import Any
 
 from wattmark.api.benchmarkjob import Attempt, BenchmarkJobSpec, BenchmarkJobStatus, JobReference, RunPhase
 from wattmark.api.conditions import ConditionType, Reason
+from wattmark.api.figures import Environment
 from wattmark.api.report import Report
 from wattmark.decide import summary
 from wattmark.decide.compare import comparability_key, comparison
@@ -113,7 +114,7 @@ class Draft:
         results, environment, steadiness = report.results, report.environment, report.steadiness
         assert results is not None and environment is not None and steadiness is not None  # held by accept()
         self.job()
-        environment = environment.model_copy(update={"node": pod.node or None, "image_id": pod.image_id or None})
+        self.ran_in(pod, environment)
         valid = measurement_valid(steadiness, results)
         done = f"measured {results.iterations} iterations in {results.window_seconds:.1f} s"
         ended_at = pod.ended.finished if pod.ended and pod.ended.finished else self.now
@@ -123,7 +124,6 @@ class Draft:
             "progress": None,
             "results": results,
             "steadiness": steadiness,
-            "environment": environment,
             "unavailable": [
                 *report.unavailable,
                 *(u for u in self.seen.status.unavailable if u.field not in known),
@@ -142,6 +142,12 @@ class Draft:
         }
         settled(self.sayings, yes(Reason.MEASURED, done))
         return Plan(self.status(), (), Announcement(False, Reason.MEASURED, done))
+
+    def ran_in(self, pod: SeenPod, environment: Environment | None) -> None:
+        """Store where the runner says that it ran, and where its Pod did."""
+        if environment is not None:
+            where = {"node": pod.node or None, "image_id": pod.image_id or None}
+            self.changes["environment"] = environment.model_copy(update=where)
 
     def attempts(self, attempts: list[Attempt]) -> None:
         """Store the run's Pods, and what they held of GPUs for how long."""

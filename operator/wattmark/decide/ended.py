@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from wattmark.api.conditions import Reason
+from wattmark.api.figures import Environment
 from wattmark.api.report import EXIT_TERMINATED, Report
 from wattmark.api.trace import TraceReport
 from wattmark.decide.acceptance import Rejected, accept, accept_trace
@@ -33,10 +34,11 @@ class Interrupted:
 
 @dataclass(frozen=True, slots=True)
 class Final:
-    """The run failed and will not be tried again."""
+    """The run failed and will not be tried again. `environment` is where, where the runner could tell."""
 
     reason: Reason
     message: str
+    environment: Environment | None = None
 
 
 Outcome = Success[R] | Interrupted | Final
@@ -178,7 +180,8 @@ def _reported(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
             Reason.REPORT_MALFORMED,
             f"the runner exited with code {_end(pod).exit_code} but reports figures; nothing of it is used",
         )
-    return Final(Reason(report.failure.reason.value), report.failure.message)
+    seen = report.environment if isinstance(report, Report) else None
+    return Final(Reason(report.failure.reason.value), report.failure.message, seen)
 
 
 def _no_report(pod: SeenPod, expected: _Expected[Any]) -> _End:

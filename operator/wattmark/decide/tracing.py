@@ -13,8 +13,8 @@ from wattmark.decide.waiting import Waiting, refused, waiting
 from wattmark.estimate.traced import complete
 from wattmark.identity import MODEL_CHECK, trace_name
 from wattmark.manifests import Owner, Runner, trace_job
+from wattmark.model_facts import Refusal
 from wattmark.observe import SeenJob, SeenPod
-from wattmark.preflight import Refusal
 
 TTL_SECONDS = 600  # of a Job whose result is in status: for whoever wants its log
 ASK_AGAIN_SECONDS = 10.0

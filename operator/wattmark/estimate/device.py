@@ -11,9 +11,11 @@ AMPERE = (8, 0)
 
 @dataclass(frozen=True, slots=True)
 class Gpu:
-    """The GPU that is asked about; `capability` is its CUDA compute capability, None where it is not known."""
+    """The GPU that is asked about: its CUDA compute capability, None where it is not known, and its `product`, empty
+    where it is not known, by which earlier runs are found again."""
 
     capability: tuple[int, int] | None = None
+    product: str = ""
 
 
 CUBLAS_BYTES = 8_519_680  # :4096:2:16:8, cuBLAS's own default below compute capability 9.0

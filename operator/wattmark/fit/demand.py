@@ -1,7 +1,7 @@
 """What a spec asks of a node: its model known, its defaults filled in, ready to be compared. Pure."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 from wattmark import models
@@ -14,6 +14,7 @@ from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.estimate.traced import traced
+from wattmark.evidence import NO_EXPERIENCE, Experience, Lesson, Subject, device, informed, subject
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
 from wattmark.models.resolve import ALONE, Impossible, resolve
@@ -25,7 +26,8 @@ Spec = BenchmarkJobSpec | ModelCheckSpec
 class Demand:
     """A spec with its model's architecture and the `config` (config.json) that this is read from.
 
-    `only_asks`: nothing will run, so that nodes count that no run lands on.
+    `only_asks`: nothing will run, so that nodes count that no run lands on. `experience` are the earlier runs that may
+    speak.
     """
 
     spec: Spec
@@ -33,10 +35,22 @@ class Demand:
     config: str
     resolved: Resolved
     only_asks: bool
+    experience: Experience = NO_EXPERIENCE
+    subject: Subject = field(init=False)
+
+    def __post_init__(self) -> None:
+        """Work out once what earlier runs can have in common with it."""
+        asked = (self.architecture, self.resolved, self.spec.model.weights, self.spec.resources.gpus_per_node)
+        object.__setattr__(self, "subject", subject(*asked))
+
+    def lesson_on(self, gpu: Gpu | None) -> Lesson:
+        """What earlier runs say of it on a GPU (None: on a CPU)."""
+        return self.experience.lesson(self.subject, device(gpu))
 
     def need_on(self, gpu: Gpu | None) -> Need | Unknown:
         """The need on a GPU (None: on a CPU), or why it is not known."""
-        return need(self.architecture, self.resolved, self.spec.model.weights, gpu)
+        found = need(self.architecture, self.resolved, self.spec.model.weights, gpu)
+        return found if isinstance(found, Unknown) else informed(found, self.lesson_on(gpu))
 
     def asked(self) -> Asked:
         """The demand in the form that the checks read."""
@@ -50,13 +64,15 @@ class Demand:
         )
 
 
-def demand(spec: Spec, architecture: Architecture, config: str, *, only_asks: bool) -> Demand | Impossible:
+def demand(
+    spec: Spec, architecture: Architecture, config: str, *, only_asks: bool, experience: Experience = NO_EXPERIENCE
+) -> Demand | Impossible:
     """The demand of a spec, or which field makes it impossible for the model."""
     shared = spec.parallelism if isinstance(spec, ModelCheckSpec) else ALONE
     resolved = resolve(architecture, spec.workload, spec.runtime, spec.resources.gpus_per_node, shared)
     if isinstance(resolved, Impossible):
         return resolved
-    return Demand(spec, architecture, config, resolved, only_asks)
+    return Demand(spec, architecture, config, resolved, only_asks, experience)
 
 
 def traced_demand(spec: ModelCheckSpec, trace: Trace, architecture: Architecture | str, config: str | None) -> Asked:

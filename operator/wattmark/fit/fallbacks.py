@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from itertools import chain, islice
 from typing import Any, TypeVar
+from weakref import ref
 
 from pydantic import ValidationError
 
@@ -13,6 +14,7 @@ from wattmark.api.answers import BytesEstimate, Verdict
 from wattmark.api.fallback import MOST_FALLBACKS, Change, Fallback
 from wattmark.api.schema import Model
 from wattmark.estimate import Unknown
+from wattmark.evidence import NO_EXPERIENCE, Experience
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
 from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
@@ -29,10 +31,15 @@ S = TypeVar("S", bound=Model)
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """What does not fit, and where; `text` is spec and model as text, by which `wanted` is compared."""
+    """What does not fit, and where; `text` is spec and model as text, by which `wanted` is compared.
+
+    Earlier runs are compared as a whole, for a change may be of a kind that only a new one speaks of, and referred to
+    weakly, for many are replaced when another run ends.
+    """
 
     text: str
     grounds: tuple[Ground, ...]
+    experience: ref[Experience]
     wanted: Demand = field(compare=False)
 
 
@@ -51,7 +58,8 @@ def fallbacks(wanted: Demand, grounds: Iterable[Ground]) -> tuple[Fallback, ...]
     Empty where it fits one as it is, and where of none it is known that it does not.
     """
     text = "\n".join((wanted.spec.model_dump_json(), wanted.config, str(wanted.only_asks)))
-    return _fallbacks(_Question(text, tuple(grounds), wanted))
+    without = replace(wanted, experience=NO_EXPERIENCE)
+    return _fallbacks(_Question(text, tuple(grounds), ref(wanted.experience), without))
 
 
 def with_patch(spec: S, patch: str) -> S:
@@ -75,7 +83,7 @@ def applied(target: object, patch: object) -> Any:
 # The same is asked at each change of the fleet. As many as a cluster's ModelChecks may be, at some kilobytes each.
 @lru_cache(512)
 def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
-    wanted, grounds = question.wanted, question.grounds
+    wanted, grounds = replace(question.wanted, experience=question.experience() or NO_EXPERIENCE), question.grounds
     now = judgements(wanted.asked(), grounds)
     short = any(judged.verdict in (Verdict.DOES_NOT_FIT, Verdict.FITS_TIGHT) for judged in now)
     if not short or any(judged.sure for judged in now):
@@ -188,7 +196,7 @@ def _after(wanted: Demand, proposal: Proposal) -> Demand | None:
     except ValidationError:
         return None
     architecture, config = proposal.model or (wanted.architecture, wanted.config)
-    found = demand(spec, architecture, config, only_asks=wanted.only_asks)
+    found = demand(spec, architecture, config, only_asks=wanted.only_asks, experience=wanted.experience)
     return None if isinstance(found, Impossible) else found
 
 

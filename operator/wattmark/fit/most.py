@@ -8,6 +8,7 @@ from functools import lru_cache
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, need
+from wattmark.evidence import Lesson, device, informed
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
@@ -25,11 +26,15 @@ class Axis(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class _Subject:
-    """What the answer depends on; the architecture is what `config` says, and too large to be compared each time."""
+    """What the answer depends on; the architecture is what `config` says, and too large to be compared each time.
+
+    `lesson` is what earlier runs say of the model with whatever batch and length.
+    """
 
     config: str
     weights: Weights
     resolved: Resolved
+    lesson: Lesson
     architecture: Architecture = field(compare=False)
 
 
@@ -65,7 +70,8 @@ def most_that_fit(demand: Demand, axis: Axis, gpu: Gpu | None, room: int) -> int
     most = MOST_SAMPLES if axis is Axis.BATCH else longest_input(demand)
     if most is None:
         return None
-    subject = _Subject(demand.config, demand.spec.model.weights, demand.resolved, demand.architecture)
+    lesson = demand.experience.lesson(demand.subject.elsewhere, device(gpu))
+    subject = _Subject(demand.config, demand.spec.model.weights, demand.resolved, lesson, demand.architecture)
     return _most(subject, axis, gpu, room, most)
 
 
@@ -98,7 +104,10 @@ def resized(resolved: Resolved, axis: Axis, amount: int) -> Resolved:
 def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) -> int:
     def size(amount: int) -> int:
         found = need(subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu)
-        estimate = None if isinstance(found, Unknown) else found.host_bytes if gpu is None else found.device_bytes
+        if isinstance(found, Unknown):
+            return BEYOND
+        known = informed(found, subject.lesson)
+        estimate = known.host_bytes if gpu is None else known.device_bytes
         return BEYOND if estimate is None else estimate.high
 
     return largest(size, room, most)

@@ -40,7 +40,7 @@ class Judgement:
 
 def gpu_of(kind: NodeType | Ground) -> Gpu | None:
     """The GPU that the need is reckoned for."""
-    return None if kind.offer is None else Gpu(kind.offer.capability)
+    return None if kind.offer is None else Gpu(kind.offer.capability, kind.offer.product)
 
 
 @dataclass(frozen=True, slots=True)

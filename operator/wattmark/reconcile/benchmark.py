@@ -70,8 +70,9 @@ class BenchmarkPass:
             if isinstance(facts, str):
                 asked = facts
             else:
+                experience = self.knowledge.experience(key.namespace)
                 asked = guarded(
-                    lambda: preflight.for_benchmark(spec, facts, self.knowledge.fleet(), status.adaptation),
+                    lambda: preflight.for_benchmark(spec, facts, self.knowledge.fleet(), status.adaptation, experience),
                     lambda why: preflight.unforeseen(spec, facts, why),
                 )
         pods, refusal, stuck = self.world.pods_of(key), "", ""

@@ -12,6 +12,7 @@ from wattmark.decide.plan import Identity
 from wattmark.decide.tracing import Tracing
 from wattmark.decide.waiting import Waiting
 from wattmark.identity import Key
+from wattmark.model_facts import Facts, Refusal
 from wattmark.reconcile import stored
 from wattmark.reconcile.knowledge import Knowledge, guarded
 from wattmark.reconcile.tracing import Attempted, Traces
@@ -43,7 +44,7 @@ class CheckPass:
             await self.writer.write(key, body, check.decide(identity, spec, status, silent, self.clock()), written)
             return benchmark.ASK_AGAIN_SECONDS
         tracing = await self._tracing(key, identity, spec, status, facts, attempted)
-        answer = tracing.standing or self._answer(spec, facts, tracing)
+        answer = tracing.standing or self._answer(key, spec, facts, tracing)
         decided = check.decide(identity, spec, status, answer, self.clock())
         await self.writer.write(key, body, decided.model_copy(update={"trace": tracing.stored}), written)
         news = await self.traces.act(key, spec, tracing.actions, attempted)
@@ -59,19 +60,19 @@ class CheckPass:
         identity: Identity,
         spec: ModelCheckSpec,
         status: ModelCheckStatus,
-        facts: preflight.Facts | preflight.Refusal,
+        facts: Facts | Refusal,
         attempted: Attempted,
     ) -> Tracing:
-        if not isinstance(facts, preflight.Refusal) and guarded(
+        if not isinstance(facts, Refusal) and guarded(
             lambda: preflight.needs_trace(spec, facts),
             lambda why: False,  # the answer fails likewise, and tells
         ):
             return await self.traces.step(key, identity, spec, status, facts.config, attempted)
         return Tracing(None, actions=self.traces.untraced(key, identity))
 
-    def _answer(
-        self, spec: ModelCheckSpec, facts: preflight.Facts | preflight.Refusal, tracing: Tracing
-    ) -> preflight.Answer:
+    def _answer(self, key: Key, spec: ModelCheckSpec, facts: Facts | Refusal, tracing: Tracing) -> preflight.Answer:
         found = tracing.stored.result if tracing.stored else None
-        known = tracing.failure or facts
-        return guarded(lambda: preflight.for_check(spec, known, self.knowledge.fleet(), found), preflight.unanswered)
+        known, experience = tracing.failure or facts, self.knowledge.experience(key.namespace)
+        return guarded(
+            lambda: preflight.for_check(spec, known, self.knowledge.fleet(), found, experience), preflight.unanswered
+        )

@@ -5,10 +5,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from wattmark import preflight
+from wattmark import model_facts, preflight
 from wattmark.api.model import ModelSpec
+from wattmark.evidence import Experience
 from wattmark.fit.checks import WeightsSeen
 from wattmark.hub import Hub, HubConfig, HubSilent
+from wattmark.workqueue import Again
 from wattmark.world import World
 
 T = TypeVar("T")
@@ -47,20 +49,32 @@ class Knowledge:
             self._fleet = self.world.fleet_version, fleet
         return self._fleet[1]
 
-    async def facts(self, model: ModelSpec) -> preflight.Facts | preflight.Refusal | str:
+    def experience(self, namespace: str) -> Experience:
+        """The finished runs that this namespace may learn from. Raises Again until earlier ones are read."""
+        if self.world.unread:
+            raise Again
+        return self.world.runs.experience(namespace)
+
+    async def facts(self, model: ModelSpec) -> model_facts.Facts | model_facts.Refusal | str:
         """What is known of the model; a sentence where the hub does not answer."""
-        wanted = preflight.wanted_of_hub(model)
+        known = await self.model(model)
+        if model_facts.wanted_of_hub(model) is not None or not isinstance(known, model_facts.Facts):
+            return known
+        return replace(known, weights=await self._weights(model))
+
+    async def model(self, model: ModelSpec) -> model_facts.Facts | model_facts.Refusal | str:
+        """The same, without whether its weights are there: of one that has run."""
+        wanted = model_facts.wanted_of_hub(model)
         if wanted is None:
-            known = preflight.facts(model, None)
-            return known if isinstance(known, preflight.Refusal) else replace(known, weights=await self._weights(model))
+            return model_facts.facts(model, None)
         answer = await self.hub.config(*wanted)
         if isinstance(answer, HubSilent):
             return answer.message
-        return preflight.facts(model, answer.config if isinstance(answer, HubConfig) else answer.message)
+        return model_facts.facts(model, answer.config if isinstance(answer, HubConfig) else answer.message)
 
     async def _weights(self, model: ModelSpec) -> WeightsSeen | None:
         """What the hub says of pretrained weights that a run would download; None where it downloads none."""
-        wanted = preflight.weights_of_hub(model)
+        wanted = model_facts.weights_of_hub(model)
         if wanted is None:
             return None
         if self.hub.switched_off:
@@ -71,7 +85,7 @@ class Knowledge:
         # What follows in the message is a remedy for a configuration that is missing.
         return WeightsSeen(None if isinstance(answer, HubSilent) else False, answer.message.partition(";")[0])
 
-    def may_hear_more(self, facts: preflight.Facts | preflight.Refusal) -> bool:
+    def may_hear_more(self, facts: model_facts.Facts | model_facts.Refusal) -> bool:
         """Whether a hub that is silent now may say later if it has the weights."""
-        seen = None if isinstance(facts, preflight.Refusal) else facts.weights
+        seen = None if isinstance(facts, model_facts.Refusal) else facts.weights
         return seen is not None and seen.there is None and not self.hub.switched_off

@@ -12,6 +12,7 @@ from wattmark.reconcile.benchmark import BenchmarkPass, Remembered
 from wattmark.reconcile.check import CheckPass
 from wattmark.reconcile.jobs import Jobs
 from wattmark.reconcile.knowledge import Knowledge
+from wattmark.reconcile.lessons import Lessons
 from wattmark.reconcile.pods import Pods
 from wattmark.reconcile.tracing import Attempted, Traces
 from wattmark.reconcile.writer import Writer
@@ -27,6 +28,7 @@ class Reconciler:
         self._world = world
         self._benchmark = BenchmarkPass(world, knowledge, jobs, pods, writer, runner, clock)
         self._check = CheckPass(knowledge, Traces(world, jobs, pods, runner, clock), writer, clock)
+        self._lessons = Lessons(world, knowledge)
         self._memory: dict[Key, _Memory] = {}
 
     async def work(self, key: Key) -> float | None:
@@ -34,13 +36,19 @@ class Reconciler:
         body = self._world.body(key)
         if body is None:
             self._memory.pop(key, None)
+            self._world.learn(key, None)
             return None
         memory = self._remember(key)
         if key.kind != BENCHMARK_JOB:
             return await self._check.run(key, body, memory.of.written, memory.attempted)
-        again = await self._benchmark.run(key, body, memory.of)
-        if self._world.finished(key):
-            self._memory.pop(key, None)
+        try:
+            again = await self._benchmark.run(key, body, memory.of)
+            if self._world.finished(key):
+                self._memory.pop(key, None)
+                later = await self._lessons.take(key)
+                again = later if again is None else again
+        finally:
+            self._world.unread.discard(key)
         return again
 
     def progressed(self, key: Key, progress: Progress) -> bool:

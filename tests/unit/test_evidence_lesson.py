@@ -1,0 +1,119 @@
+"""The need that comes of a lesson: the deepest source of each figure, in order, one containing the other."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, Source
+from wattmark.estimate.calibration import Deviation
+from wattmark.estimate.interval import Interval
+from wattmark.evidence import Lesson, deepest, informed
+from wattmark.evidence.run import Figure
+
+GIB = 1 << 30
+CONTAINED = ("allocated_bytes", "reserved_bytes", "process_bytes", "device_bytes")
+
+
+def estimate(low: float, likely: float, high: float, source: Source = Source.CLOSED_FORM) -> BytesEstimate:
+    return BytesEstimate(low=int(low * GIB), likely=int(likely * GIB), high=int(high * GIB), source=source)
+
+
+def need(source: Source = Source.CLOSED_FORM) -> Need:
+    weights = Component(name=ComponentName.WEIGHTS, low_bytes=0, likely_bytes=0, high_bytes=0, formula="parameters")
+    return Need(
+        peak_phase=Phase.FORWARD,
+        allocated_bytes=estimate(9, 10, 12, source),
+        reserved_bytes=estimate(9, 11, 13, source),
+        process_bytes=estimate(10, 12, 14, source),
+        device_bytes=estimate(11, 13, 15, source),
+        host_bytes=estimate(1, 2, 3),
+        components=[weights],
+    )
+
+
+def figures(**known: object) -> tuple[object, ...]:
+    return tuple(known.get(figure.name.lower()) for figure in Figure)
+
+
+def lesson(**known: dict[str, object]) -> Lesson:
+    return Lesson(**{name: figures(**by_figure) for name, by_figure in known.items()})  # type: ignore[arg-type]
+
+
+SURE, UP = Interval(14 * GIB, 14 * GIB, 15 * GIB), Deviation(0.0, 1.6448536269514722, 2 * 1.6448536269514722)
+DEVICE = [
+    pytest.param(lesson(), Source.CLOSED_FORM, estimate(11, 13, 15), Source.CLOSED_FORM, id="nothing learnt"),
+    pytest.param(
+        lesson(deviations={"device": UP}), Source.CLOSED_FORM, estimate(13, 15, 17), Source.CALIBRATED, id="the like"
+    ),
+    pytest.param(
+        lesson(deviations={"device": UP}), Source.TRACED, estimate(11, 13, 15), Source.TRACED, id="no trace is moved"
+    ),
+    pytest.param(
+        lesson(measured={"device": SURE}, deviations={"device": UP}),
+        Source.TRACED,
+        estimate(14, 14, 15),
+        Source.MEASURED,
+        id="the same outweighs all",
+    ),
+]
+
+
+@pytest.mark.parametrize(("learnt", "before", "expected", "source"), DEVICE)
+def test_the_deepest_source_speaks(learnt: Lesson, before: Source, expected: BytesEstimate, source: Source) -> None:
+    found = informed(need(before), learnt).device_bytes
+    assert found == expected.model_copy(update={"source": source})
+
+
+FLOORS = [
+    pytest.param(10, (11, 13, 15), Source.CLOSED_FORM, id="less than was thought of anyhow"),
+    pytest.param(12, (12, 13, 16), Source.MEASURED, id="within the interval"),
+    pytest.param(20, (20, 20, 24), Source.MEASURED, id="more than was thought of"),
+]
+
+
+@pytest.mark.parametrize(("had", "gib", "source"), FLOORS)
+def test_what_ran_out_of_memory_needs_more_than_it_had(had: int, gib: tuple[int, ...], source: Source) -> None:
+    found = informed(need(), lesson(too_little={"device": had * GIB})).device_bytes
+    assert found is not None and found.source is source
+    assert [round(size / GIB, 6) for size in (found.low, found.likely, found.high)] == list(gib)
+    assert found.low > had * GIB
+
+
+def test_a_measured_figure_bounds_what_it_contains_and_is_in_what_contains_it() -> None:
+    found = informed(need(), lesson(measured={"reserved": Interval(8 * GIB, 8 * GIB, 15 * GIB)}))
+    assert found.allocated_bytes.likely == 8 * GIB and found.allocated_bytes.source is Source.CLOSED_FORM
+    assert found.reserved_bytes is not None and found.reserved_bytes.likely == 8 * GIB
+    assert found.process_bytes is not None and found.process_bytes.high == 15 * GIB
+
+
+def test_components_stay_those_of_the_formulas() -> None:
+    assert informed(need(), lesson(measured={"device": SURE})).components == need().components
+
+
+SIZE = st.integers(0, 1 << 50)
+INTERVALS = st.tuples(SIZE, SIZE, SIZE).map(lambda sizes: Interval(*sorted(sizes)))
+DEVIATIONS = st.tuples(*[st.floats(-30, 30)] * 3).map(lambda points: Deviation(*sorted(points)))
+
+
+def by_figure(values: st.SearchStrategy[object]) -> st.SearchStrategy[tuple[object, ...]]:
+    return st.tuples(*[st.none() | values] * len(Figure))
+
+
+@given(by_figure(INTERVALS), by_figure(DEVIATIONS), by_figure(SIZE))
+def test_whatever_is_learnt_ends_stay_in_order_and_figures_nested(measured, deviations, too_little) -> None:  # type: ignore[no-untyped-def]
+    found = informed(need(), Lesson(measured, deviations, too_little))
+    sizes = [getattr(found, name) for name in (*CONTAINED, "host_bytes")]
+    assert all(size.low <= size.likely <= size.high for size in sizes)
+
+
+@given(by_figure(DEVIATIONS))
+def test_calibrated_figures_contain_one_another(deviations) -> None:  # type: ignore[no-untyped-def]
+    found = informed(need(), Lesson(deviations=deviations))
+    sizes = [getattr(found, name) for name in CONTAINED]
+    for end in ("low", "likely", "high"):
+        ends = [getattr(size, end) for size in sizes]
+        assert ends == sorted(ends)
+
+
+def test_depth() -> None:
+    assert deepest(Source.TRACED, Source.CALIBRATED, Source.CLOSED_FORM) is Source.CALIBRATED
