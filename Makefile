@@ -7,10 +7,8 @@ UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
-# What keeps to its own namespace runs side by side; what changes things that all share runs by itself. The tests of
-# faults have operators of their own, and the installed one is away meanwhile.
-CLUSTER_TESTS = $(PYTHON) -m pytest -q -n 3 --dist loadfile -m "not alone" tests/e2e && \
-	$(PYTHON) -m pytest -q -m alone tests/e2e && $(PYTHON) -m pytest -q -n 2 --dist loadfile tests/faults
+# Side by side the runs of several tests starve the operator of two cores, until its probes fail.
+CLUSTER_TESTS = $(PYTHON) -m pytest -q tests/e2e tests/faults
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -27,15 +25,12 @@ cluster-up: ## the cluster with images and simulated nodes, without the chart
 images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
 
-# The tests of PyTorch wait for the rest, which waits for containers more than for processors; so they run beside it.
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
 	@$(PYTHON) -m pytest -q -n 2 tests/unit
+	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
-	@eval "$$(python3 -m tests.cluster env)"; beside=$$(mktemp); \
-	OMP_NUM_THREADS=1 nice -n 19 $(PYTHON) -m pytest -q tests/torch >"$$beside" 2>&1 & torch=$$!; \
-	$(CLUSTER_TESTS); cluster=$$?; wait $$torch; torch=$$?; cat "$$beside"; rm "$$beside"; \
-	[ $$cluster = 0 ] && [ $$torch = 0 ]
+	@eval "$$(python3 -m tests.cluster env)" && $(CLUSTER_TESTS)
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in

@@ -11,7 +11,7 @@ from tests.e2e.conftest import Tool
 from tests.e2e.reach import Api, Body
 from tests.e2e.space import OURS, Space, condition, holds, observed, tiny
 
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 pytestmark = pytest.mark.slow
 

@@ -10,7 +10,7 @@ from tests.e2e.reach import Body
 from tests.e2e.space import OURS, TINY, Space, benchmark, condition, holds, tiny
 
 from wattmark.api.schema import API_VERSION
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 pytestmark = pytest.mark.slow
 

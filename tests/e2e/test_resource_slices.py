@@ -14,7 +14,7 @@ from tests.e2e.space import OURS, Space, condition
 from tests.unit.test_fleet_slices import body
 
 from wattmark.api.schema import API_VERSION
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 NODES, SLICES = "/api/v1/nodes", "/apis/resource.k8s.io/v1/resourceslices"
 CLAIMED, BOTH = "simulated-claimed-1", "simulated-claimed-2"

@@ -14,7 +14,7 @@ from tests.e2e.reach import Api, Body, Recorder, Sight
 from tests.e2e.space import OURS, TINY, Space, condition, idle_pod
 from tests.e2e.test_gpu import KIND, PRODUCT
 
-from wattmark.cli import main
+from wattmark.cli.command import main
 
 pytestmark = pytest.mark.slow
 

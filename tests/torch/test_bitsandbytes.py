@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.torch.live import Live
 from tests.torch.small_models import IMPLEMENTATIONS, MODELS, attention_of, built
-from tests.torch.test_allocated_peak import VOCABULARY, asked, batch
+from tests.torch.test_allocated_peak import BATCH, TOKENS, VOCABULARY, asked, batch
 from tests.torch.test_parameter_counts import built as on_meta
 from tests.torch.test_parameter_counts import known
 
@@ -202,7 +202,8 @@ def test_adapters_beside_quantized_matrices(
     plain = asked(read, name, WorkloadType.TRAINING, precision, options)
     resolved = plain.model_copy(update={"quantization": QuantizationSpec.read(quantization)})
     model = loaded(config, read, name, resolved, tmp_path)
-    inputs = batch(read, True, torch.float32 if precision is Precision.BF16_MIXED else torch.bfloat16)
+    dtype = torch.float32 if precision is Precision.BF16_MIXED else torch.bfloat16
+    inputs = batch(read, True, dtype, BATCH, TOKENS)
     measured = tracked(model, inputs, resolved)
     found = need(read, resolved, Weights.RANDOM, None)
     assert isinstance(found, Need)

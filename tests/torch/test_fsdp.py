@@ -63,7 +63,7 @@ class Step:
             self.model.gradient_checkpointing_enable({"use_reentrant": False})
         sharded(self.model, mesh, precision, strategy)
         self.optimizer = torch.optim.AdamW(self.model.parameters())
-        self.inputs = single.batch(read, True, dtype)
+        self.inputs = single.batch(read, True, dtype, single.BATCH, single.TOKENS)
 
     def backward(self) -> None:
         """Forward and backward pass."""

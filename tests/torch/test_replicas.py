@@ -33,7 +33,7 @@ def test_a_step_of_replicas(monkeypatch: pytest.MonkeyPatch, name: str, kind: Pa
     with ranks(size):
         head = head_for(read, WorkloadType.TRAINING)
         model = built(config, head, attention_of(name), torch.float32).train()
-        inputs = single.batch(read, True, torch.float32)
+        inputs = single.batch(read, True, torch.float32, single.BATCH, single.TOKENS)
         replica = DistributedDataParallel(model)
         replica.register_comm_hook(None, reduced)
         parameters = list(model.parameters())

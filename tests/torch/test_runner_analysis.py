@@ -78,7 +78,8 @@ def test_attention_weights_are_those_of_every_layer_and_sum_to_one(name: str) ->
     assert all(torch.allclose(one.sum(-1), torch.ones(())) for one in weights)
 
 
-@pytest.mark.parametrize("name", LAYERED)
+# A convolution follows DeBERTa's first layer, and is part of the state that the model gives back.
+@pytest.mark.parametrize("name", [name for name in LAYERED if name != "deberta-v2"])
 def test_a_layers_norm_and_cosine_are_those_of_its_states(name: str) -> None:
     loaded, (figures,) = analysed(name, AnalysisKind.LAYER_ANALYSIS)
     _, states = analysed(name, AnalysisKind.ACTIVATION_EXTRACTION)
@@ -92,7 +93,8 @@ def test_a_layers_norm_and_cosine_are_those_of_its_states(name: str) -> None:
     assert (figures[:, 1].abs() <= 1.0001).all()
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+# The product that a mixture's experts share has no double precision.
+@pytest.mark.parametrize("name", [name for name in CONFIGS if name not in ("mixtral", "qwen3_moe")])
 def test_a_gradient_is_what_finite_differences_say(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """The score rises along its gradient as steeply as the gradient is long."""
     seen: list[tuple[torch.Tensor, torch.Tensor]] = []
@@ -115,7 +117,7 @@ def test_a_gradient_is_what_finite_differences_say(name: str, monkeypatch: pytes
     ((score, given),) = seen
     (kwargs,) = called
     field = next(key for key in ("inputs_embeds", "pixel_values", "input_values", "input_features") if key in kwargs)
-    step = 1e-5
+    step = 1e-3 if name == "t5" else 1e-5  # T5 normalizes in fp32, whatever it is given
     scores = []
     for sign in (1, -1):
         moved = given + sign * step * gradient / gradient.norm()

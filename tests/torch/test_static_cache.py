@@ -118,7 +118,10 @@ def test_the_closed_form_is_what_a_trace_finds(name: str, precision: str) -> Non
     sizes = {one.name: one.allocated_bytes for one in traced.components}
     truth = sum(sizes.values())
     print(f"{name:26} {precision} traced {truth} predicted {likely} {likely / truth - 1:+.1%} cache {cache}")
-    assert cache == sizes[ComponentName.KV_CACHE]
+    if name == "T5":  # its fullest moment is the encoder's, before there is a cache
+        assert ComponentName.KV_CACHE not in sizes
+    else:
+        assert cache == sizes[ComponentName.KV_CACHE]
     assert found.allocated_bytes.low <= truth <= found.allocated_bytes.high
     # Most where eager attention's scores pass through fp32, as Gemma 2's do: what that holds has a form of its own.
     assert abs(likely / truth - 1) < 0.1
