@@ -143,7 +143,7 @@ def test_a_signal_ends_the_runner_as_well_and_says_little(standing_in: Path, num
 
 def test_without_the_command_lines_own_packages_they_are_named() -> None:
     code = (
-        "import sys; sys.modules['yaml'] = None; from wattmark.cli.command import main; sys.argv[1:] = ['run', '-f', 'x'];"
+        "import sys; sys.modules['yaml'] = None; from wattmark.cli import main; sys.argv[1:] = ['run', '-f', 'x'];"
         "sys.exit(main())"
     )
     done = subprocess.run(
