@@ -88,7 +88,7 @@ def test_throughput_times_mean_latency_is_the_batch(finished: dict[str, Body], n
     assert latency["count"] == results["iterations"]
     assert latency["p50"] <= latency.get("p90", math.inf) <= latency.get("p99", math.inf)
     assert results["windowSeconds"] >= 10  # profile Smoke
-    assert (results["warmupIterations"], results["iterations"] >= 5) == (3, True)
+    assert results["warmupIterations"] >= 3 and results["iterations"] >= 5
 
 
 @pytest.mark.parametrize("name", GENERATING)
@@ -228,7 +228,9 @@ def test_a_check_is_answered_and_counts_what_the_framework_counts(finished: dict
     assert status["parameterCount"] == count
     weights = next(c for c in status["need"]["components"] if c["name"] == "Weights")
     mixed = MANIFESTS[name]["spec"]["runtime"]["precision"].endswith("-mixed")
-    assert math.isclose(weights["likelyBytes"], count * (4 if mixed else 2), rel_tol=0.01)
+    # A trace counts blocks of the allocator, whose rests of up to 1 MiB are not split off.
+    near = 0.02 if status["source"] == "Traced" else 0.01
+    assert math.isclose(weights["likelyBytes"], count * (4 if mixed else 2), rel_tol=near)
     print(f"\n{name}: {status['summary']}")
     for answer in status["nodeTypes"]:
         # By hand: the verdict speaks of the interval and of what one GPU offers.
