@@ -18,7 +18,7 @@ _SHARED = "-SHARED"  # what feature discovery adds to the product of a GPU in ti
 class Subject:
     """What is asked about, on any device; each is of the one before. Digests are of what memory depends on.
 
-    `kind` is the model's family with workload, precision, quantization and how GPUs share it, on a GPU or not; `model`
+    `kind` is the model's family with workload, attention, precision, quantization and how GPUs share it; `model`
     the architecture and weights within it; `question` all that is asked of it, 0 for one that nobody has asked as it
     is.
     """
@@ -37,7 +37,8 @@ def subject(architecture: Architecture, resolved: Resolved, weights: Weights, gp
     """What a run of this model with this workload is about; `gpus` as many as it takes on a node."""
     on = "GPU" if gpus else "CPU"
     quantized = resolved.quantization.type if resolved.quantization is not None else None
-    asked = (resolved.workload_type, resolved.analysis, resolved.precision, quantized, resolved.parallelism)
+    shape = (resolved.workload_type, resolved.analysis, resolved.attention)
+    asked = (*shape, resolved.precision, quantized, resolved.parallelism)
     parts = (architecture.family, *asked)
     kind = intern(" ".join((*(part.value for part in parts if part is not None), on)))
     model = _digest(_facts(architecture), weights.value.encode(), kind.encode())
