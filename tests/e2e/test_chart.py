@@ -15,8 +15,6 @@ from tests.e2e.conftest import OPERATOR_USER, Tool
 
 from wattmark.settings import from_environment
 
-pytestmark = pytest.mark.alone
-
 CHART = ROOT / "helm" / "wattmark"
 OURS = f"app.kubernetes.io/instance={RELEASE}"
 OTHER = "other"

@@ -13,7 +13,7 @@ from tests.cluster.fleet import node as simulated_node
 from tests.e2e.reach import Api, Body, Recorder
 from tests.e2e.space import OURS, Space, condition, idle_pod, outcome, results, tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 GPU = "nvidia.com/gpu"
 # A product that no other test's nodes have, so that what else happens to the fleet changes no answer here.

@@ -8,7 +8,7 @@ from tests.e2e.conftest import Tool
 from tests.e2e.reach import Body
 from tests.e2e.space import Space, benchmark, of_run, outcome, results, states, tiny
 
-pytestmark = [pytest.mark.slow, pytest.mark.alone]
+pytestmark = pytest.mark.slow
 
 STILL_SECONDS = 5.0  # how long nothing is to happen
 

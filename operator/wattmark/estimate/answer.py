@@ -16,8 +16,8 @@ def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
     """The need of a run on the CPU: live tensors and host memory."""
     return Need(
         peak_phase=peak.phase,
-        allocated_bytes=_estimate(allocated, Source.CLOSED_FORM),
-        host_bytes=_estimate(host, Source.CLOSED_FORM),
+        allocated_bytes=bytes_estimate(allocated, Source.CLOSED_FORM),
+        host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
         components=_components(peak.parts),
     )
 
@@ -41,11 +41,11 @@ def on_gpu(
     process = reserved + context(gpu) + nccl(gpu, devices)
     return Need(
         peak_phase=peak.phase,
-        allocated_bytes=_estimate(allocated, source),
-        reserved_bytes=_estimate(reserved, source),
-        process_bytes=_estimate(process, source),
-        device_bytes=_estimate(process + driver(gpu), source),
-        host_bytes=_estimate(host, Source.CLOSED_FORM),
+        allocated_bytes=bytes_estimate(allocated, source),
+        reserved_bytes=bytes_estimate(reserved, source),
+        process_bytes=bytes_estimate(process, source),
+        device_bytes=bytes_estimate(process + driver(gpu), source),
+        host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
         components=_components((*peak.parts, *outside)),
     )
 
@@ -91,7 +91,8 @@ def _components(parts: Iterable[Part]) -> list[Component]:
     ]
 
 
-def _estimate(size: Interval, source: Source) -> BytesEstimate:
+def bytes_estimate(size: Interval, source: Source) -> BytesEstimate:
+    """An interval in bytes in the words of the API, bounded by MOST_BYTES."""
     return BytesEstimate(
         low=min(size.low, MOST_BYTES),
         likely=min(size.likely, MOST_BYTES),

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from wattmark.api.answers import BytesEstimate, Need, Source
+from wattmark.estimate.answer import bytes_estimate
 from wattmark.estimate.calibration import Deviation, moved
 from wattmark.estimate.interval import Interval, highest
 from wattmark.evidence.run import Figure
@@ -52,12 +53,12 @@ def deepest(*sources: Source) -> Source:
 def _informed(estimate: BytesEstimate, lesson: Lesson, figure: Figure) -> BytesEstimate:
     measured, deviation, floor = lesson.measured[figure], lesson.deviations[figure], lesson.too_little[figure]
     if measured is not None:
-        return _estimate(measured, Source.MEASURED)
+        return bytes_estimate(measured, Source.MEASURED)
     if deviation is not None and estimate.source is Source.CLOSED_FORM:
-        estimate = _estimate(moved(_interval(estimate), deviation), Source.CALIBRATED)
+        estimate = bytes_estimate(moved(_interval(estimate), deviation), Source.CALIBRATED)
     if floor is None or estimate.low > floor:
         return estimate
-    return _estimate(_above(_interval(estimate), floor), Source.MEASURED)
+    return bytes_estimate(_above(_interval(estimate), floor), Source.MEASURED)
 
 
 def _above(reckoned: Interval, floor: int) -> Interval:
@@ -74,7 +75,7 @@ def _nested(found: Mapping[Figure, BytesEstimate]) -> dict[Figure, BytesEstimate
         around = [_interval(nested[other]) for other in nested if other > figure]
         alone = found[figure]
         size = _lowest([highest([_interval(alone), *within]), *around])
-        nested[figure] = alone if size == _interval(alone) else _estimate(size, alone.source)
+        nested[figure] = alone if size == _interval(alone) else bytes_estimate(size, alone.source)
     return nested
 
 
@@ -84,13 +85,3 @@ def _lowest(sizes: list[Interval]) -> Interval:
 
 def _interval(estimate: BytesEstimate) -> Interval:
     return Interval(estimate.low, estimate.likely, estimate.high)
-
-
-def _estimate(size: Interval, source: Source) -> BytesEstimate:
-    return BytesEstimate(
-        low=min(size.low, MOST_BYTES),
-        likely=min(size.likely, MOST_BYTES),
-        high=min(size.high, MOST_BYTES),
-        coverage_ratio=0.9,
-        source=source,
-    )
