@@ -14,12 +14,12 @@ from wattmark.cli.command import main
 
 pytestmark = pytest.mark.slow
 
-CONFIG = json.dumps({**TINY, "num_attention_heads": 16})
+CONFIG = json.dumps({**TINY, "num_attention_heads": 32})
 CHECK = "parity"
 
 
 def crowded(**changes: object) -> Body:
-    """On a CPU, with attention scores kept: more than its memory limit, and with fused attention less."""
+    """On a CPU, with attention scores kept: far more than its memory limit, and with fused attention less."""
     source = {"type": "Inline", "inline": {"config": CONFIG}}
     inference = {"batchSizePerDevice": 5700, "input": {"text": {"inputTokens": 64}}}
     return tiny(
