@@ -200,7 +200,9 @@ ALLOCATABLE = st.dictionaries(
 
 
 @given(
-    bodies=st.lists(st.builds(node, labels=LABELS, allocatable=ALLOCATABLE, name=JSON, taints=JSON, conditions=JSON))
+    bodies=st.lists(
+        st.builds(node, labels=LABELS, allocatable=ALLOCATABLE, name=JSON, taints=JSON, conditions=JSON), max_size=4
+    )
 )
 def test_odd_nodes_never_raise_and_every_type_has_a_name_of_its_own(bodies: list[dict[str, Any]]) -> None:
     kinds = node_types([read_node(body) for body in bodies], ())

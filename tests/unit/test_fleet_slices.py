@@ -249,7 +249,8 @@ DEVICES = st.lists(
                 JSON | st.sampled_from(["gpu", "mig", "1g.10gb", "580.1.2", "1.", "9e99", "80Gi", "\u202e"]),
             ),
         ),
-    )
+    ),
+    max_size=4,
 )
 
 
