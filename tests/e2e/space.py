@@ -32,12 +32,6 @@ def tiny(model_id: str = "tiny", /, **changes: Any) -> Body:
     }
 
 
-def nowhere(**changes: Any) -> Body:
-    """A spec that no node takes, and that is not refused for it before the scheduler has spoken."""
-    placement = {"nodeSelector": {"wattmark.dev/nowhere": "true"}}
-    return tiny(placement=placement, preflight={"policy": "Off"}, **changes)
-
-
 def benchmark(name: str, spec: Body) -> Body:
     """The whole manifest."""
     return {

@@ -14,6 +14,11 @@ def standing_in(end: str, **changes: Any) -> Body:
     return tiny(end, resources=small, preflight={"policy": "Off"}, **changes)
 
 
+def nowhere() -> Body:
+    """A spec whose Pod no node takes."""
+    return standing_in("good", placement={"nodeSelector": {"wattmark.dev/nowhere": "true"}})
+
+
 def one_of_each(space: Space, done: Body) -> None:
     """One Job, one Pod, one result, and never a step back."""
     name, uid = done["metadata"]["name"], done["metadata"]["uid"]

@@ -87,6 +87,12 @@ CASES = [
     for name in COMPARED
     for kind in (OF_CONVOLUTIONS if "residual" in name else AnalysisKind)
 ]
+IN_PRECISIONS = [
+    pytest.param(*case.values, precision, id=f"{case.id}-{precision}")
+    for case in CASES
+    for precision in (Precision.FP32, Precision.BF16)
+    if precision is Precision.BF16 or case.values[0] in ("an encoder", "GPT-2")
+]
 BOUND = 0.08
 # What lies beyond, and why.
 BEYOND = {
@@ -98,8 +104,7 @@ BEYOND = {
 }
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(("name", "kind", "precision"), IN_PRECISIONS)
 def test_on_a_cpu_the_closed_form_is_what_lives(
     name: str, kind: AnalysisKind, precision: Precision, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,8 +113,7 @@ def test_on_a_cpu_the_closed_form_is_what_lives(
     assert abs(error) < BEYOND.get((name, kind), BOUND)
 
 
-@pytest.mark.parametrize("precision", [Precision.FP32, Precision.BF16])
-@pytest.mark.parametrize(("name", "kind"), CASES)
+@pytest.mark.parametrize(("name", "kind", "precision"), IN_PRECISIONS)
 def test_for_a_gpu_the_closed_form_is_what_a_trace_finds(name: str, kind: AnalysisKind, precision: Precision) -> None:
     asked = order(name, kind, precision, gpus=1)
     traced = on_gpu(asked)

@@ -182,19 +182,19 @@ IN_ATTENTION: dict[str, Any] = {"lora": {"targets": "Attention"}}
 CHECKPOINTED = {**EVERYWHERE, "gradientCheckpointing": "Full"}
 
 
-@pytest.mark.parametrize("options", [EVERYWHERE, IN_ATTENTION, CHECKPOINTED], ids=["all", "attention", "checkpointed"])
 @pytest.mark.parametrize(
-    ("quantization", "precision"),
+    ("options", "quantization", "precision"),
     [
-        pytest.param(NF4, Precision.BF16, id="NF4"),
-        pytest.param(NF4, Precision.BF16_MIXED, id="NF4 under autocast"),
+        pytest.param(EVERYWHERE, NF4, Precision.BF16, id="NF4"),
+        pytest.param(CHECKPOINTED, NF4, Precision.BF16_MIXED, id="NF4 under autocast, layers computed again"),
         # Under autocast a CPU multiplies otherwise than a GPU: its result is 16-bit, not as wide as the input.
-        pytest.param(INT8, Precision.BF16, id="int8"),
+        pytest.param(EVERYWHERE, INT8, Precision.BF16, id="int8"),
+        pytest.param(IN_ATTENTION, INT8, Precision.BF16, id="int8, adapters in attention"),
     ],
 )
 @pytest.mark.parametrize("name", ["an encoder", "GPT-2", "Llama with grouped heads", "T5"])
 def test_adapters_beside_quantized_matrices(
-    name: str, quantization: dict[str, Any], precision: Precision, options: dict[str, Any], tmp_path: Path
+    name: str, options: dict[str, Any], quantization: dict[str, Any], precision: Precision, tmp_path: Path
 ) -> None:
     config = MODELS[name] | {"vocab_size": VOCABULARY}
     read = architecture(config)

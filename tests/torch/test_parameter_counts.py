@@ -32,8 +32,15 @@ def built(config: dict[str, Any], head: Head) -> Any:
 
 
 def heads_of_known_models() -> list[Any]:
-    """Every head that some workload puts on a known model, each once."""
-    pairs = {(i, head_for(known(i)[1], workload)) for i in known_ids() for workload in WorkloadType}
+    """Each known model with the head for inference, and of every family one model with every head that a workload
+    puts on it."""
+    pairs: set[tuple[str, Head]] = set()
+    families: set[str] = set()
+    for model_id in known_ids():
+        config, read = known(model_id)
+        first = config["model_type"] not in families
+        families.add(config["model_type"])
+        pairs |= {(model_id, head_for(read, w)) for w in (WorkloadType if first else [WorkloadType.INFERENCE])}
     return [pytest.param(model_id, head, id=f"{model_id} {head}") for model_id, head in sorted(pairs)]
 
 

@@ -128,7 +128,8 @@ def test_a_trace_that_fails_tells_why_and_of_which_question(
 
 
 def test_sigterm_while_measuring_leaves_no_report(tmp_path: Path) -> None:
-    asked = order(CONFIG, measure={"warmupIterations": 1, "windowSeconds": 600, "minIterations": 2})
+    # A window long enough to be met, and a warm-up, which takes a tenth of it, that is not.
+    asked = order(CONFIG, measure={"warmupIterations": 1, "windowSeconds": 20, "minIterations": 2})
     with started(json.dumps(asked), tmp_path / "log") as process:
         until_measuring(process)
         process.send_signal(signal.SIGTERM)

@@ -103,8 +103,10 @@ LARGER: dict[str, dict[str, Any]] = {
 
 
 # T5's fullest moment is its encoder's, before there is a cache; of this one the form says too much, by up to 21 %.
-@pytest.mark.parametrize("precision", ["fp32", "bf16"])
-@pytest.mark.parametrize("name", [name for name in LARGER if name != "T5"])
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "bf16") for name in LARGER if name != "T5"), ("GPT-2", "fp32"), ("Gemma 2 with a window", "fp32")],
+)
 def test_the_closed_form_is_what_a_trace_finds(name: str, precision: str) -> None:
     asked = order(LARGER[name], Cache.STATIC, input_tokens=240, gpus=1, precision=precision)
     (traced,) = trace(asked, (kind_of(AMPERE),)).memory

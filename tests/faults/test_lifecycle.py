@@ -1,27 +1,26 @@
-"""A BenchmarkJob's life on the real cluster: run once, deleted, created anew, suspended, resumed."""
+"""A BenchmarkJob's life on the real cluster: run once, deleted, created anew, suspended, resumed.
+
+Its Pods are real and its runner is a stand-in: what is tried here ends or waits before anything is measured.
+"""
 
 import time
 
 import pytest
 from tests.e2e.conftest import OPERATOR_USER
 from tests.e2e.reach import Body
-from tests.e2e.space import (
-    Space,
-    condition,
-    ended,
-    holds,
-    idle_pod,
-    nowhere,
-    of_run,
-    outcome,
-    results,
-    tiny,
-)
+from tests.e2e.space import Space, condition, ended, holds, idle_pod, of_run, outcome, results
+from tests.faults.operators import Operator
+from tests.faults.runs import nowhere, standing_in
 
 pytestmark = pytest.mark.slow
 
 HOLD = "wattmark.dev/test-holds"
 STILL_SECONDS = 5.0  # how long nothing is to happen
+
+
+@pytest.fixture(scope="module", autouse=True)
+def started(operator: Operator) -> None:
+    operator.start()
 
 
 def test_deleting_it_while_it_waits_removes_job_and_pod(space: Space) -> None:
@@ -34,8 +33,7 @@ def test_deleting_it_while_it_waits_removes_job_and_pod(space: Space) -> None:
 
 
 def test_deleting_it_while_it_runs_removes_job_and_pod(space: Space) -> None:
-    long = tiny(measure={"warmupIterations": 1, "windowSeconds": 600, "minIterations": 2})
-    space.start("runs", long)
+    space.start("runs", standing_in("good.600"))
     pod = space.running("runs").body["metadata"]["name"]
     space.api.delete(space.benchmark_path("runs"))
     space.jobs.gone("runs-run")
@@ -43,14 +41,14 @@ def test_deleting_it_while_it_runs_removes_job_and_pod(space: Space) -> None:
 
 
 def test_a_namesake_never_shows_the_figures_of_the_run_before_it(space: Space) -> None:
-    first = space.start("again")["metadata"]["uid"]
+    first = space.start("again", standing_in("good"))["metadata"]["uid"]
     before = space.end("again", first)
     assert outcome(before) == "Measured", before["status"]
     old_job = before["status"]["job"]["uid"]
     space.api.patch(space.job_path("again"), {"metadata": {"finalizers": [HOLD]}})
     space.api.delete(space.benchmark_path("again"))
     space.jobs.wait("the old Job is going", lambda s: bool(s.body["metadata"].get("deletionTimestamp")))
-    second = space.start("again")["metadata"]["uid"]
+    second = space.start("again", standing_in("good"))["metadata"]["uid"]
     space.says("again", "Running", "WaitingForOldRun", second)
     time.sleep(STILL_SECONDS)
     held = space.benchmarks.newest("again")
@@ -92,7 +90,7 @@ def test_a_strangers_job_is_neither_adopted_nor_touched(space: Space, name: str,
         f"{name}-run settled",
         lambda s: s.body["metadata"]["uid"] == there["metadata"]["uid"] and holds(s.body, "Suspended"),
     ).body
-    space.start(name)
+    space.start(name, standing_in("good"))
     failed = space.end(name)
     assert outcome(failed) == "NameConflict"
     assert f"Job {name}-run exists and is not this BenchmarkJob's" in condition(failed, "Failed")["message"]
@@ -105,11 +103,11 @@ def test_a_strangers_job_is_neither_adopted_nor_touched(space: Space, name: str,
     assert space.api.get(space.job_path(name)) is not None
 
 
-def test_a_strangers_pod_is_neither_read_nor_touched(space: Space, runner_image: str) -> None:
+def test_a_strangers_pod_is_neither_read_nor_touched(space: Space, standin: str) -> None:
     uid = space.start("forged", nowhere())["metadata"]["uid"]
     own = space.pod("forged").body
     space.says("forged", "Running", "Unschedulable")
-    forgery = _forged_pod(own, uid, runner_image)
+    forgery = _forged_pod(own, uid, standin)
     creator = space.api.impersonating("system:serviceaccount:kube-system:job-controller")
     status, answer = creator.ask("POST", space.pods_path, forgery)
     assert status == 201, answer
@@ -153,7 +151,7 @@ def _forged_pod(own: Body, uid: str, image: str) -> Body:
                     "name": container["name"],
                     "image": image,
                     "imagePullPolicy": container["imagePullPolicy"],
-                    "command": ["/opt/wattmark/bin/python", "-c", code],
+                    "command": ["python3", "-c", code],
                     "env": [{"name": "POD", "valueFrom": field}],
                     "securityContext": container["securityContext"],
                 }
@@ -163,7 +161,7 @@ def _forged_pod(own: Body, uid: str, image: str) -> Body:
 
 
 def test_a_run_that_is_suspended_from_the_start_begins_when_resumed(space: Space) -> None:
-    space.start("held", tiny(suspend=True))
+    space.start("held", standing_in("good", suspend=True))
     space.says("held", "Suspended", "Suspended")
     time.sleep(STILL_SECONDS / 2)
     assert space.jobs.of("held-run") == []
@@ -174,7 +172,7 @@ def test_a_run_that_is_suspended_from_the_start_begins_when_resumed(space: Space
 
 
 def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Space) -> None:
-    space.start("paused", tiny(measure={"warmupIterations": 1, "windowSeconds": 4, "minIterations": 2}))
+    space.start("paused", standing_in("good.8"))
     first = space.running("paused").body["metadata"]
     space.says("paused", "Running", "Running")
     space.api.patch(space.benchmark_path("paused"), {"spec": {"suspend": True}})
