@@ -1,14 +1,14 @@
 # The commands of this repository. `make demo` and `make test` need Debian 12, root and Python 3.11 with venv; or
 # Docker and kind.
-.PHONY: help demo demo-down cluster-up images test test-unit test-torch test-cluster lint generate lock bench accuracy
+.PHONY: help demo demo-down cluster-up images test test-unit test-torch test-cluster test-faults lint generate lock
+.PHONY: bench accuracy
 
 PYTHON = .venv/bin/python
 UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
-# Side by side the runs of several tests starve the operator of two cores, until its probes fail.
-CLUSTER_TESTS = $(PYTHON) -m pytest -q tests/e2e tests/faults
+ON_THE_CLUSTER = eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' $(MAKEFILE_LIST) | column -t -s '|'
@@ -27,10 +27,10 @@ images: ## rebuilds the images whose sources changed
 
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
 	@$(PYTHON) -m pytest -q -n 2 tests/unit
-	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
-	@eval "$$(python3 -m tests.cluster env)" && $(CLUSTER_TESTS)
+	@$(ON_THE_CLUSTER) tests/e2e
+	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-torch test-faults
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
@@ -40,7 +40,13 @@ test-torch: .venv/full ## the runner and the parameter counts, against the real 
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
 
 test-cluster: .venv/full ## end to end and faults, on the cluster that is up
-	@eval "$$(python3 -m tests.cluster env)" && $(CLUSTER_TESTS)
+	@$(ON_THE_CLUSTER) tests/e2e
+	@$(MAKE) --no-print-directory test-faults
+
+# Several at once: their Pods do next to nothing, and each has an operator of its own. What is in tests/e2e measures, so
+# it runs alone.
+test-faults: .venv/full ## the operator killed, its writes spoiled, its Pods taken away, on the cluster that is up
+	@$(ON_THE_CLUSTER) -n 2 --dist loadfile tests/faults
 
 lint: .venv/full ## style, types, directions of imports
 	@$(PYTHON) -m ruff check .

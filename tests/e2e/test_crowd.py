@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from tests.e2e.reach import Body
-from tests.e2e.space import Space, outcome, results, runs, states
+from tests.e2e.space import TINY_CPU, Space, outcome, results, runs, states
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +37,7 @@ def test_twenty_at_once_all_end_with_figures(space: Space, crowd: dict[str, Body
 def test_of_twenty_only_as_many_run_at_once_as_fit(space: Space, crowd: dict[str, Body]) -> None:
     node = space.api.get(f"/api/v1/nodes/{crowd[CROWD[0]]['status']['environment']['node']}")
     assert node is not None
-    fit = math.floor(_cores(node["status"]["allocatable"]["cpu"]) / 0.5)
+    fit = math.floor(_cores(node["status"]["allocatable"]["cpu"]) / _cores(TINY_CPU))
     running: set[str] = set()
     most = 0
     for sight in space.pods.all():
@@ -47,7 +47,7 @@ def test_of_twenty_only_as_many_run_at_once_as_fit(space: Space, crowd: dict[str
         else:
             running.discard(name)
         most = max(most, len(running))
-    print(f"\nat most {most} ran at once; the node has room for {fit} at 500m, less what else asks for CPU there")
+    print(f"\nat most {most} ran at once; the node has room for {fit} at {TINY_CPU}, less what else asks for CPU there")
     assert 1 <= most <= fit
 
 

@@ -18,6 +18,7 @@ PICTURE = {"type": "Inference", "inference": {"input": {"image": {"heightPixels"
 LONG_TEXT = {"type": "Inference", "inference": {"input": {"text": {"inputTokens": 65}}}}
 HALF_TRAINING = {"type": "Training", "training": {"input": {"text": {"inputTokens": 16}}}}
 ENDLESS = {"warmupIterations": 1, "windowSeconds": 3600, "minIterations": 2}
+SMALL = {"gpusPerNode": 0, "cpu": "400m", "memory": "1Gi"}  # all of them have room on one node
 NOWHERE = {"placement": {"nodeSelector": {"wattmark.dev/nowhere": "true"}}, "preflight": {"policy": "Off"}}
 IMAGE_NODE = "wattmark.dev/test-image"  # a label that the node gets once the Pod's image is one that cannot be pulled
 GATED = {"type": "Hub", "hub": {"revision": "0" * 40, "tokenSecretRef": {"name": "not-there", "key": "token"}}}
@@ -107,7 +108,7 @@ CASES = {
         "HostOutOfMemory",
         "spec.resources.memory",
         _ended,
-        {"resources": {"gpusPerNode": 0, "cpu": "500m", "memory": "100Mi"}, "preflight": {"policy": "Off"}},
+        {"resources": {**SMALL, "memory": "100Mi"}, "preflight": {"policy": "Off"}},
     ),
     "pending-deadline": Case(
         "PendingDeadlineExceeded",
@@ -138,7 +139,7 @@ def node(space: Space, release: str) -> Iterator[str]:
 def failing(space: Space, node: str) -> dict[str, Sight]:
     """Every case, started at once; the first version of each that says its reason."""
     for name, case in CASES.items():
-        space.start(name, tiny(**case.spec))
+        space.start(name, tiny(**{"resources": SMALL, **case.spec}))
     pod = space.pod("no-such-image").body
     space.says("no-such-image", "Running", "Unschedulable")
     containers = [{**c, "image": "localhost/wattmark-not-there:none"} for c in pod["spec"]["containers"]]

@@ -11,7 +11,7 @@ import pytest
 from tests.cluster.fleet import SIMULATED, Gpu, NodeType
 from tests.cluster.fleet import node as simulated_node
 from tests.e2e.reach import Api, Body, Recorder
-from tests.e2e.space import OURS, Space, condition, idle_pod, outcome, results, tiny
+from tests.e2e.space import OURS, TINY_CPU, Space, condition, idle_pod, outcome, results, tiny
 
 pytestmark = pytest.mark.slow
 
@@ -58,7 +58,7 @@ def offered(space: Space, real_node: str) -> Iterator[str]:
 
 
 def test_of_two_runs_for_one_gpu_one_waits_and_both_say_that_there_is_none(space: Space, offered: str) -> None:
-    spec = tiny(resources={"gpusPerNode": 1, "cpu": "500m", "memory": "1Gi"})
+    spec = tiny(resources={"gpusPerNode": 1, "cpu": TINY_CPU, "memory": "1Gi"})
     for name in ("first", "second"):
         space.start(name, spec)
     ends = {name: space.end(name) for name in ("first", "second")}

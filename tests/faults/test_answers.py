@@ -3,10 +3,10 @@
 import time
 
 import pytest
-from tests.e2e.space import Space, condition, nowhere
+from tests.e2e.space import Space, condition
 from tests.faults.operators import Operator
 from tests.faults.proxy import Fault, Proxy
-from tests.faults.runs import one_of_each, standing_in
+from tests.faults.runs import nowhere, one_of_each, standing_in
 from tests.faults.test_crash import WRITES
 
 pytestmark = pytest.mark.slow
