@@ -34,6 +34,8 @@ _RAISED = (
 )  # fmt: skip
 _RAISED_UNLESS_TOLD = ("cumprod", "cumsum", "log_softmax.int", "prod", "prod.dim_int", "softmax.int", "sum",
                        "sum.dim_IntList")  # fmt: skip
+# Kernels of a GPU that PyTorch writes out in steps for a device that has none of its own
+_WHOLE = ("mish_backward", "silu_backward")
 
 
 class Kernels:
@@ -58,6 +60,8 @@ class Kernels:
             for name in names:
                 library.impl(name, kernel(_operator(name)))
         library.impl("scaled_dot_product_attention", self._attention)
+        for name in _WHOLE:
+            library.impl(name, lambda gradient, _: torch.empty_like(gradient))
         clear, enabled, autocast = torch.clear_autocast_cache, torch.is_autocast_enabled, torch.autocast
 
         def forget() -> None:

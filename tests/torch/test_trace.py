@@ -11,11 +11,16 @@ from wattmark.api.order import ResolvedMeasure, RunOrder
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.workload import WorkloadSpec
 from wattmark.estimate import Gpu
+from wattmark.estimate.replay import Allocated
 from wattmark.estimate.traced import KINDS, complete, kind_of, traced
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+from torch._subclasses.fake_tensor import FakeTensorMode  # noqa: E402
+
 from wattmark_runner import trace as runner  # noqa: E402
+from wattmark_runner.trace_events import Recorder  # noqa: E402
+from wattmark_runner.trace_kernels import DEVICE, Kernels  # noqa: E402
 
 GPT2 = {"model_type": "gpt2", "n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000, "n_positions": 512}
 BERT = {
@@ -103,6 +108,17 @@ def test_attention_is_the_gpus(attention: Attention, capability: Any, precision:
 
     ratio = activations(512) / activations(256)
     assert (ratio < 2.2) == (grows == 2), ratio
+
+
+def test_a_gpus_kernel_is_not_written_out_in_steps() -> None:
+    recorder = Recorder(0)
+    with FakeTensorMode(), Kernels((8, 0), recorder.autocast_copied).chosen(), recorder:
+        given = torch.ones(512, device=DEVICE, requires_grad=True)
+        result = torch.nn.functional.silu(given).sum()
+        before = len([event for event in recorder.events if isinstance(event, Allocated)])
+        result.backward()
+    made = [event for event in recorder.events[before:] if isinstance(event, Allocated)]
+    assert len(made) == 2  # a gradient of one element, for the sum's; silu's, all at once
 
 
 def test_nothing_stays_behind_when_a_trace_is_done() -> None:
