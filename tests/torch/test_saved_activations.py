@@ -39,7 +39,9 @@ def predicted(asked: Question) -> int:
     assert not isinstance(every, Unknown)
     forward = next(phase for phase in every if phase.phase is Phase.FORWARD)
     kept = (ComponentName.ACTIVATIONS, ComponentName.AUTOCAST_COPIES)
-    return sum(part.size.likely for part in forward.parts if part.name in kept)
+    # Of images autocast saves a copy; the caller holds them themselves.
+    images = asked.pixel_bytes if asked.formats.mixed and asked.stacks else 0
+    return sum(part.size.likely for part in forward.parts if part.name in kept) - images
 
 
 def really_saved(config: dict[str, Any], read: Architecture, precision: Precision, attention: Attention) -> int:

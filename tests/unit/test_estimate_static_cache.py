@@ -27,7 +27,7 @@ def question(name: str, cache: Cache, output: int, attention: Attention = Attent
 
 
 def cached(asked: Question, phase: Phase) -> int:
-    parts = next(found.parts for found in phases(asked) if found.phase is phase)
+    parts = (part for found in phases(asked) if found.phase is phase for part in found.parts)
     return next(part.size.likely for part in parts if part.name is ComponentName.KV_CACHE)
 
 

@@ -1,6 +1,7 @@
 """Activations of one transformer layer against the forms of the literature and reckoning by hand."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -47,6 +48,23 @@ def test_what_a_layer_saves(stack: Stack, eager: bool, formats: Formats, expecte
 def test_what_a_layer_holds_is_its_widest_moment() -> None:
     assert held(LAYER, Pass(S, S), HALF) == S * (4 * H + 2 * 4 * H) * 2
     assert held(GATED, Pass(S, S), HALF) == S * (4 * H + 3 * 4 * H) * 2
+
+
+@pytest.mark.parametrize(
+    ("changes", "run", "hidden", "widths"),
+    [
+        pytest.param({"post_norms": True}, Pass(S, S), 3, 2 * 4, id="behind norms at the end there is none before"),
+        pytest.param({"post_norms": True}, Pass(S, S, embedded=0), 2, 2 * 4, id="nor embeddings that were widened"),
+        pytest.param({"holds_attended": True}, Pass(S, S), 5, 2 * 4, id="what attention gave, where it is held"),
+        pytest.param(
+            {"experts": 8, "experts_per_token": 4, "intermediate": 2}, Pass(S, S), 4, 4 * 4, id="four times routed"
+        ),
+        pytest.param({"intermediate": 2}, Pass(S, S), 3, 7, id="attention, where that is the widest"),
+        pytest.param({"intermediate": 2}, Pass(S, S, cached=True), 3, 5, id="whose keys and values a cache holds"),
+    ],
+)
+def test_what_a_layer_holds_beside_its_activation(changes: dict[str, Any], run: Pass, hidden: int, widths: int) -> None:
+    assert held(replace(LAYER, **changes), run, HALF) == S * (hidden + widths) * H * 2
 
 
 def test_a_longer_cache_costs_a_new_token_nothing_but_scores() -> None:

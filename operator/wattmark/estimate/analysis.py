@@ -51,8 +51,8 @@ def _hidden(question: Question, run: Pass) -> int:
 
 
 def _held(question: Question, stack: Stack, run: Pass) -> int:
-    """Bytes of temporaries at the widest moment of a layer, whole batch."""
-    once = transformer.held_once(stack, run, question.formats)
+    """Bytes of temporaries at the widest moment of a layer, whole batch, and of the images."""
+    once = transformer.held_once(stack, run, question.formats) + question.pixel_bytes
     return once + question.batch * transformer.held(stack, run, question.formats)
 
 
@@ -69,7 +69,7 @@ def _states(question: Question) -> Iterator[tuple[Part, ...]]:
         formula = "(layers + 1) x batch x tokens x hidden x B; the last layer's comes when its temporaries are gone"
         yield (
             Part(ComponentName.HIDDEN_STATES, kept, formula),
-            _temporaries(max(one, _held(question, stack, run) - one)),
+            _temporaries(max(one, _held(question, stack, run) - 2 * one)),
         )
         before += (stack.layers + 1) * one
 
@@ -103,15 +103,13 @@ def _probe(question: Question) -> Iterator[tuple[Part, ...]]:
     stack, run = question.passes()[0]
     means = 2 * question.batch * question.architecture.hidden * 4
     kept = Part(ComponentName.HIDDEN_STATES, exact(means), "2 sets x batch x hidden x 4 B: means over tokens")
-    yield kept, _temporaries(_held(question, stack, run))
+    yield kept, _temporaries(_held(question, stack, run) + question.pixel_bytes)  # the other set's images
 
 
 def _saved(question: Question) -> tuple[Part, Part]:
     """What a forward pass saves for a gradient to its input, and that with the fullest layer on the way back."""
     architecture, formats, batch = question.architecture, question.formats, question.batch
-    area = question.pixels[0] * question.pixels[1]
-    pixels = batch * architecture.image.channels * area * formats.compute if architecture.image else 0
-    kept, fullest = pixels, 0
+    kept, fullest = question.pixel_bytes, 0
     for stack, run in question.passes():
         if architecture.family is Family.ENCODER_DECODER and stack.causal:  # the first token alone
             run = replace(run, tokens=1, keys=1)
@@ -159,12 +157,14 @@ def _stages(question: Question) -> tuple[Part, Part]:
     size = question.batch * question.formats.compute
     steps = tuple(convolution.placed(architecture))
     stem = architecture.convolutions[0]
-    kept, best = 0, (0, 0)
+    image = stem.channels_in * convolution.area(pixels, 1)
+    pooled = convolution.pooling(architecture, pixels, question.formats.compute) // question.formats.compute
+    kept, best = 0, (0, image + pooled)
     for number, (step, before) in enumerate(steps):
         arriving = step.channels_in * convolution.area(pixels, before)
         leaving = step.channels_out * convolution.area(pixels, step.downscale)
-        held = max(arriving, leaving) + leaving + (0 if _opens(step.name) else arriving)
-        here = kept, held
+        held = max(arriving, leaving) + leaving + (0 if number == 0 or _opens(step.name) else arriving)
+        here = kept, image + held
         best = max(best, here, key=sum)
         if number == 0:
             kept += stem.channels_out * convolution.area(pixels, convolution.STEM_POOLING)

@@ -42,14 +42,22 @@ def saved(architecture: Architecture, pixels: Pixels, size: int) -> int:
 def held(architecture: Architecture, pixels: Pixels, size: int) -> int:
     """Bytes of one image held at the widest moment of a forward pass; `size` is bytes per element.
 
-    At a convolution: its input and output, the normalized output or the residual that waits for it.
+    The image itself, which the caller holds; and at a convolution its input and output, the normalized output or the
+    residual that waits for it, or at the pooling behind the stem what it reads and gives.
     """
-    widest = 0
-    for step, before in placed(architecture):
+    image = architecture.convolutions[0].channels_in * area(pixels, 1)
+    widest = pooling(architecture, pixels, size)
+    for number, (step, before) in enumerate(placed(architecture)):
         arriving = step.channels_in * area(pixels, before)
         leaving = step.channels_out * area(pixels, step.downscale)
-        widest = max(widest, max(arriving, leaving) + arriving + leaving)
-    return widest * size
+        widest = max(widest, (max(arriving, leaving) + (arriving if number else 0) + leaving) * size)
+    return image * size + widest
+
+
+def pooling(architecture: Architecture, pixels: Pixels, size: int) -> int:
+    """Bytes of one image that the pooling behind the stem reads and gives, with its 8-byte indices."""
+    stem = architecture.convolutions[0]
+    return stem.channels_out * (area(pixels, stem.downscale) * size + area(pixels, STEM_POOLING) * (size + 8))
 
 
 def fullest_backward(architecture: Architecture, pixels: Pixels, formats: Formats, batch: int) -> tuple[int, int]:

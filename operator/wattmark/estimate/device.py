@@ -43,9 +43,9 @@ def dnn() -> Interval:
     return Interval(0, 64 * MIB, 400 * MIB)
 
 
-def workspace(gpu: Gpu, *, training: bool, convolutional: bool) -> Interval:
-    """Scratch memory of all libraries."""
-    return blas(gpu, training=training) + (dnn() if convolutional else NOTHING)
+def workspace(gpu: Gpu, *, training: bool, convolutional: bool, multiplies: bool = True) -> Interval:
+    """Scratch memory of all libraries; `multiplies` tells that there are products of matrices, beside convolutions."""
+    return (blas(gpu, training=training) if multiplies else NOTHING) + (dnn() if convolutional else NOTHING)
 
 
 def context(gpu: Gpu) -> Interval:

@@ -23,15 +23,20 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
     if question.architecture.vocab is None or question.architecture.family is Family.ENCODER:
         return loaded, PhaseParts(Phase.FORWARD, (weights, _temporaries(question), products))
     cache = _cache(question, steps=0)
-    # Logits come when the layers' temporaries are gone: two moments of one phase.
-    layers = PhaseParts(Phase.PREFILL, (weights, cache, _temporaries(question), products))
+    # An encoder has run before there is a cache; logits come when the layers' temporaries are gone.
+    layers = [
+        PhaseParts(
+            Phase.PREFILL, (weights, *((cache,) if stack.causal else ()), _layer(question, stack, run), products)
+        )
+        for stack, run in question.passes()
+    ]
     logits = PhaseParts(Phase.PREFILL, (weights, cache, _hidden(question), _logits(question)))
     if not question.output_tokens:
-        return loaded, layers, logits
+        return loaded, *layers, logits
     grown = _cache(question, question.output_tokens)
     products = quantized.forward(question, question.batch)
     decode = PhaseParts(Phase.DECODE, (weights, grown, _decode_temporaries(question), products, _logits(question)))
-    return loaded, layers, logits, decode
+    return loaded, *layers, logits, decode
 
 
 def weights_part(question: Question) -> Part:
@@ -60,14 +65,18 @@ def _temporaries(question: Question) -> Part:
         return Part(
             ComponentName.ACTIVATIONS,
             spread(likely, *CONVOLUTIONS, SMALL_TENSORS),
-            "widest convolution: batch x (input + output + larger of both) x B, from the plan of layers",
+            "widest convolution: batch x (image + input + output + larger of both) x B, from the plan of layers",
         )
-    likely = 0
-    for stack, run in question.passes():
-        kept = batch * run.memory * question.architecture.hidden * size
-        once = transformer.held_once(stack, run, question.formats)
-        masked = batch * static_cache.masked(stack, run, question.formats) if question.static_tokens else 0
-        likely = max(likely, kept + once + masked + batch * transformer.held(stack, run, question.formats))
+    ((stack, run),) = question.passes()
+    return _layer(question, stack, run)
+
+
+def _layer(question: Question, stack: Stack, run: Pass) -> Part:
+    batch, formats = question.batch, question.formats
+    kept = batch * run.memory * question.architecture.hidden * formats.compute + question.pixel_bytes
+    once = transformer.held_once(stack, run, formats)
+    masked = batch * static_cache.masked(stack, run, formats) if question.static_tokens else 0
+    likely = kept + once + masked + batch * transformer.held(stack, run, formats)
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),
@@ -92,7 +101,7 @@ def _decode_temporaries(question: Question) -> Part:
     grown = 0 if question.static_tokens else 2 * batch * keys * decoder.kv_width * size
     memory = question.input_tokens if decoder.cross_attention else 0
     encoded = batch * memory * question.architecture.hidden * size
-    step = Pass(1, keys, memory, question.eager(decoder))
+    step = Pass(1, keys, memory, question.eager(decoder), cached=True)
     once = transformer.held_once(decoder, step, question.formats)
     masked = batch * static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0
     likely = grown + encoded + once + masked + batch * transformer.held(decoder, step, question.formats)
@@ -111,7 +120,7 @@ def _keys(question: Question, steps: int) -> int:
         return question.static_tokens
     if question.architecture.family is Family.ENCODER_DECODER:
         return max(1, steps)
-    return question.input_tokens + steps
+    return question.input_tokens + max(0, steps - 1)  # nothing reads the last token that is generated
 
 
 def cache_bytes(stack: Stack, batch: int, keys: int, memory: int, size: int) -> int:

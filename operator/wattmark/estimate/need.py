@@ -13,7 +13,7 @@ from wattmark.estimate.interval import MIB, Interval, highest
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.transformer import HELD_WIDTHS
-from wattmark.models import Architecture
+from wattmark.models import Architecture, Head
 
 SEGMENT_BYTES = 20 * MIB  # the allocator's step for tensors of 1 to 10 MiB: the last one is rarely full
 
@@ -64,7 +64,11 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
     fullest = highest([phase.allocated for phase in every])
     if gpu is None:
         return on_cpu(peak, fullest, host_of_cpu_run(fullest))
-    scratch = workspace(gpu, training=question.resolved.differentiates, convolutional=bool(architecture.convolutions))
+    convolutional = bool(architecture.convolutions)
+    multiplies = not convolutional or question.head is not Head.BASE  # it is the classifier that does
+    scratch = workspace(
+        gpu, training=question.resolved.differentiates, convolutional=convolutional, multiplies=multiplies
+    )
     within = Part(ComponentName.WORKSPACE, scratch, "cuBLAS: 8.1 MiB, 32 MiB from compute capability 9.0")
     allocated = fullest + scratch
     lost = Part(

@@ -117,6 +117,13 @@ class Question:
         return self.resolved.input.height_pixels or 0, self.resolved.input.width_pixels or 0
 
     @property
+    def pixel_bytes(self) -> int:
+        """Bytes of the images, which the caller holds while they are looked at; 0 where there are none."""
+        image = self.architecture.image
+        area = self.pixels[0] * self.pixels[1]
+        return self.batch * image.channels * area * self.formats.weight if image else 0
+
+    @property
     def accumulates(self) -> bool:
         """Whether gradients of an earlier pass are there in the forward pass."""
         return (self.resolved.gradient_accumulation_steps or 1) > 1
@@ -257,5 +264,10 @@ class Question:
             generates = self.architecture.family is Family.ENCODER_DECODER and self.output_tokens and stack.causal
             length = 1 if generates else tokens
             keys = max(length, self.static_tokens) if stack.causal else length
-            whole.append((stack, Pass(length, keys, memory, self.eager(stack), self.on_gpu, self.adapters)))
+            cached = stack.causal and self.resolved.workload_type is WorkloadType.INFERENCE
+            embedded = (
+                0 if self.architecture.projected_embeddings else 1
+            )  # they are narrower, and end with the first layer
+            run = Pass(length, keys, memory, self.eager(stack), self.on_gpu, self.adapters, cached, embedded)
+            whole.append((stack, run))
         return tuple(whole)

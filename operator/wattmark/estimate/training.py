@@ -74,6 +74,7 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
         *_recomputed(question, moments, (weights, states, before)),
         PhaseParts(Phase.BACKWARD, (*started, gradients_part(first), logits_part(question, backward=True))),
         *projected(question, moments, started),
+        *_last_layer(question, moments, (weights, states, before)),
         *_products(question, moments, (weights, states, before)),
         PhaseParts(
             Phase.BACKWARD,
@@ -100,6 +101,21 @@ def projected(question: Question, moments: Moments, there: tuple[Part, ...]) -> 
     made = question.projection * (formats.weight + (formats.compute if formats.mixed else 0))
     part = Part(ComponentName.LOGITS, exact(logits), f"gradient of batch x tokens x vocabulary x {formats.compute} B")
     return (PhaseParts(Phase.BACKWARD, (*there, part, gradients_part(made))),)
+
+
+def _last_layer(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """The way back through the last layer, behind the logits, where nothing is computed again.
+
+    Gradients of the projection and of the layer's last matrix are there; their copies for the arithmetic are gone.
+    """
+    decoder = question.architecture.decoder
+    if not question.projection or decoder is None or question.checkpoints:
+        return ()
+    matrix = 0 if question.adapters or decoder.experts else decoder.hidden * decoder.intermediate
+    done = 0 if question.adapters else question.projection + matrix
+    made = gradients_part(0 if question.accumulates else moments.gradients + matrix * question.formats.weight)
+    copies = _copies(question, without=done)
+    return (PhaseParts(Phase.BACKWARD, (*there, made, copies, moments.part(moments.within))),)
 
 
 def _products(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
@@ -130,14 +146,14 @@ def _recomputed(question: Question, moments: Moments, there: tuple[Part, ...]) -
     return PhaseParts(Phase.FORWARD, running), PhaseParts(Phase.BACKWARD, again)
 
 
-def _copies(question: Question) -> Part:
-    """16-bit copies of matrices: all of them, which autocast caches until the forward pass is over."""
+def _copies(question: Question, *, without: int = 0) -> Part:
+    """16-bit copies of matrices, all but so many elements: autocast caches them until the forward pass is over."""
     count, formats = question.count, question.formats
     if not formats.mixed:
         return Part(ComponentName.AUTOCAST_COPIES, exact(0), "no autocast: matrices are used as stored")
     # The output projection is a matrix too, and tied it is counted with the embeddings.
     matrices = count.linear + count.convolution + (question.projection if question.architecture.tied else 0)
-    matrices -= quantized.elements(question)
+    matrices = max(0, matrices - quantized.elements(question) - without)
     return Part(
         ComponentName.AUTOCAST_COPIES,
         exact(matrices * formats.compute),
@@ -171,13 +187,14 @@ def gradients_part(size: int) -> Part:
 def of_layers(question: Question) -> Moments:
     """The moments of a step through transformer layers."""
     formats, batch, architecture = question.formats, question.batch, question.architecture
-    area = question.pixels[0] * question.pixels[1]
-    pixels = edges = batch * architecture.image.channels * area * formats.compute if architecture.image else 0
+    # Autocast's copy of the images is saved, and the caller holds them themselves.
+    pixels = question.pixel_bytes + (question.pixel_bytes // formats.weight * formats.compute if formats.mixed else 0)
+    edges = pixels
     size = first = inputs = backward = again = late = held = behind = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes())
     for stack, run in question.passes():
         one = batch * transformer.saved(stack, run, formats)
-        post = stack.norm is Norm.LAYER and architecture.family is Family.ENCODER
+        post = stack.post_norms
         hidden = batch * run.tokens * architecture.hidden
         mask = transformer.mask_bytes(run, formats) if stack.hidden_dropout else 0
         edges += hidden * _edge_bytes(question, mask, post=post)

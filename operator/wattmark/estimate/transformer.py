@@ -37,7 +37,8 @@ class Pass:
     """One run through a stack: `tokens` new ones in each sample, which attend to `keys` (themselves included).
 
     `memory` are the tokens of an encoder that cross-attention reads. `eager` tells that attention scores are
-    materialized; `adapters` that the layer's own weights are frozen.
+    materialized; `adapters` that the layer's own weights are frozen; `cached` that a cache, which is counted elsewhere,
+    holds the keys and values; `embedded` is how many hidden states the caller holds: what the embeddings gave.
     """
 
     tokens: int
@@ -46,6 +47,8 @@ class Pass:
     eager: bool = False
     on_gpu: bool = True
     adapters: Adapters | None = None
+    cached: bool = False
+    embedded: int = 1
 
 
 def mask_bytes(run: Pass, formats: Formats) -> int:
@@ -56,35 +59,40 @@ def mask_bytes(run: Pass, formats: Formats) -> int:
 def held(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes of temporaries that one layer holds at its widest moment without a backward pass, per sample.
 
-    Feed-forward: four hidden buffers (residual, normalized, attention's and its own result) and the widths at the
-    activation. Fused attention: three hidden buffers, query, key, value, their rotated versions and the result. Eager
-    attention: see `_eager_held`; its scores outlive it, because the layer holds what it was given till its own end.
+    Feed-forward: the embeddings, the layer's input, that with attention's result, the normalized version of it (none
+    behind norms at the end), what attention gave where the layer holds it, and the widths at the activation; or, of a
+    mixture, four times what its experts gave: what they were given, their results, those weighted and back in order.
+    Fused attention: embeddings, input and normalized; and a query that is turned with its key and value, or a key with
+    query and value. Eager attention: see `_eager_held`; its scores outlive it, because the layer holds what it was
+    given till its own end.
     """
     size = formats.compute
+    before = (run.embedded + 1) * stack.hidden * formats.stream + (
+        0 if stack.post_norms else stack.hidden * formats.stream
+    )
     # Behind one matrix for gate and up both stay while their product is made.
     widths = max(HELD_WIDTHS[stack.activation], (4 if stack.fused_gate else 3) if stack.gated else 0)
     copies = max(1, stack.experts_per_token)
-    routed = stack.experts_per_token * stack.hidden  # a token's copies, one for each of its experts
-    forward = run.tokens * (
-        4 * stack.hidden * formats.stream + copies * widths * stack.intermediate * formats.result + routed * size
-    )
+    routed = stack.experts_per_token * stack.hidden * size  # a token's copies, one for each of its experts
+    within = max(copies * widths * stack.intermediate * formats.result + routed, 4 * routed)
+    summed = (2 if stack.holds_attended else 1) * stack.hidden * formats.stream
+    forward = run.tokens * (before + summed + within)
     if run.eager:
         return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
-    return max(
-        forward,
-        run.tokens
-        * (3 * stack.hidden * formats.stream + (4 * stack.query_width + 3 * stack.kv_width) * formats.result),
-    )
+    turned = max(4 * stack.query_width + 2 * stack.kv_width, 2 * stack.query_width + 5 * stack.kv_width)
+    there = 2 * stack.kv_width if run.cached else 0
+    return max(forward, run.tokens * (before + (turned - there) * formats.result))
 
 
 def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Residual and normalized, query, key and value, the mask, the scores before and after softmax, and older ones.
+    """Embeddings, residual and normalized, query, key and value, the mask, scores before and after softmax, older ones.
 
     Scores that some models raise to fp32 in between: a GPU's softmax reads 16 bit and writes fp32, of which a 16-bit
     copy is made while what it read is still there; a CPU makes an fp32 copy of that first.
     """
     size, keys = formats.compute, max(run.keys, run.memory)
-    attention = run.tokens * (2 * stack.hidden * formats.stream + (stack.query_width + 2 * stack.kv_width) * size)
+    hidden = (run.embedded + (1 if stack.post_norms else 2)) * stack.hidden * formats.stream
+    attention = run.tokens * (hidden + (stack.query_width + (0 if run.cached else 2 * stack.kv_width)) * size)
     if stack.kv_heads < stack.heads:
         attention += 2 * keys * stack.query_width * size  # keys and values, repeated for every head of their group
     if stack.causal:
@@ -92,6 +100,11 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
     if stack.fp32_scores:
         attention += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 if size < 4 else 0)
         scores = 8
+        if stack.fused_projections:
+            # CodeGen: values are a view that keeps all that the one matrix gave. Queries and keys are cut out of it,
+            # and the part of them that is turned, in fp32.
+            there = 2 * stack.kv_width if run.cached else 0
+            attention += run.tokens * (2 * (stack.query_width + stack.kv_width) + there) * size
     elif stack.fp32_softmax and size < 4:
         scores = size + 4 + (size if run.on_gpu else 4)
     else:
@@ -161,6 +174,8 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     everything, size = saved(stack, run, formats), formats.compute
     width = max(1, stack.experts_per_token) * stack.intermediate
     widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
+    if _raises(stack, run, formats) and not stack.gated:
+        widths = 6  # three gradients in fp32, and one in 16 bits in place of the result
     if run.adapters and run.adapters.mlp:
         # The last matrix's input has two gradients, its own and its adapter's, which are added to a third; autocast
         # makes the adapter's in fp32 and casts it; of a quantized matrix all three are in fp32.
@@ -169,6 +184,10 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     residual = run.tokens * stack.hidden * formats.stream
     behind = residual if post else 0
     ending = everything + (2 if again else 1) * residual + run.tokens * stack.hidden * size
+    if post and formats.stream != size:
+        # What is saved are copies: of the layer's input, unless that is kept to run it again, and of what attention's
+        # norm gave. Both themselves are held until the layer ends.
+        ending += (1 if again else 2) * residual
     forward = max(ending, everything + run.tokens * widths * width * formats.result + residual - behind)
     if not run.eager:
         return forward
@@ -254,8 +273,8 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
         inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
     raised = 0
-    if stack.activation == "gelu_new" and formats.mixed and run.on_gpu and formats.result == size:
-        # A GPU's autocast takes powers in fp32: the input's copy, the tangent, its sum, and the result before a gate.
+    if _raises(stack, run, formats):
+        # The input's copy, the tangent, its sum, and the result before a gate.
         raised = (4 if stack.gated else 3) * (4 - size) * width
     inner = 0
     dropped = 0 if stack.gated else 1
@@ -274,6 +293,11 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
         # A mask; and the dropped version, unless only that is still needed, as behind a gate's product.
         inner = width * mask_bytes(run, formats) + dropped * width * size
     return inputs + ((widths - narrow) * formats.result + narrow * size) * width + raised + inner
+
+
+def _raises(stack: Stack, run: Pass, formats: Formats) -> bool:
+    """Whether the activation's steps are in fp32: a GPU's autocast takes powers so."""
+    return stack.activation == "gelu_new" and formats.mixed and run.on_gpu and formats.result == formats.compute
 
 
 def _mixture_saved(stack: Stack, formats: Formats) -> int:

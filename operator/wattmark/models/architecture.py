@@ -107,7 +107,8 @@ class Stack:
     `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions;
     `query_key_norms` that they are normalized head by head. `parallel` tells that attention and feed-forward read the
     same hidden state, `shared_norm` that they share its normalized version too; `norms_behind` that the result of each
-    is normalized before it is added.
+    is normalized before it is added, `post_norms` that only the sum is; `holds_attended` that the layer holds what
+    attention gave until its own end.
 
     `unfused_attention` tells that the class knows only eager attention, `fp32_scores` that this raises query and key to
     fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
@@ -132,6 +133,8 @@ class Stack:
     parallel: bool = False
     shared_norm: bool = False
     norms_behind: bool = False
+    post_norms: bool = False
+    holds_attended: bool = False
     unfused_attention: bool = False
     fp32_scores: bool = False
     fp32_softmax: bool = False

@@ -24,6 +24,7 @@ def albert(fields: Fields) -> Architecture:
         norm=Norm.LAYER,
         causal=False,
         activation=fields.text("hidden_act", default="gelu_new"),
+        post_norms=True,
         hidden_dropout=fields.share("hidden_dropout_prob", default=0.0),
         attention_dropout=fields.share("attention_probs_dropout_prob", default=0.0),
     )

@@ -20,6 +20,7 @@ def _stack(
         norm=Norm.LAYER,
         causal=False,
         activation=activation,
+        post_norms=True,
         hidden_dropout=dropouts[0],
         attention_dropout=dropouts[1],
     )

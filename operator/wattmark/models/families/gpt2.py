@@ -20,6 +20,7 @@ def gpt2(fields: Fields) -> Architecture:
         causal=True,
         activation=fields.text("activation_function", default="gelu_new"),
         fused_projections=True,
+        holds_attended=True,
         hidden_dropout=fields.share("resid_pdrop", default=0.1),
         attention_dropout=fields.share("attn_pdrop", default=0.1),
     )

@@ -24,6 +24,7 @@ def gpt_neo(fields: Fields) -> Architecture:
         norm=Norm.LAYER,
         causal=True,
         activation=fields.text("activation_function", default="gelu_new"),
+        holds_attended=True,
         unfused_attention=True,
         fp32_scores=True,
         fp32_softmax=True,
