@@ -27,6 +27,7 @@ class Refusal:
 class Facts:
     """What is known of a model. `architecture` is a sentence where only the runner can read the configuration.
 
+    That is so where the operator has none, and where it is of a type that only transformers itself knows.
     `weights` is what the hub said of its pretrained weights, None where it was not asked for them.
     """
 
@@ -97,7 +98,9 @@ def of_config(config: object) -> Facts | Refusal:
     """The facts in a transformers configuration."""
     if not isinstance(config, Mapping):
         return unreadable("the model's configuration is no JSON object")
-    found = models.architecture(config)
+    found: Architecture | Unsupported | str = models.architecture(config)
+    if not models.listed(config):
+        found = clean(f"the closed form does not describe a model of type {config['model_type']!r:.60}", 128)
     if isinstance(found, Unsupported):
         return Refusal(Reason.UNSUPPORTED_MODEL, clean(f"the model's configuration is not supported: {found}", 512))
     text = json.dumps(dict(config), separators=(",", ":"))

@@ -12,13 +12,14 @@ from wattmark.api.order import Resolved, RunOrder
 from wattmark.api.report import RunFailure
 from wattmark.api.runtime import Attention
 from wattmark.api.workload import WorkloadType
-from wattmark.models import Architecture, Family, Unsupported, architecture, head_for
+from wattmark.models import Architecture, Family, Unsupported, architecture, head_for, listed
 from wattmark.models.resolve import Impossible, resolve
 from wattmark_runner.checkpoint import Match, load_checkpoint
 from wattmark_runner.device import Device
 from wattmark_runner.failures import RunError
 from wattmark_runner.precision import Numerics, numerics
 from wattmark_runner.safetensors_files import TensorFile, UnusableError, parsed, read_text, tensor_files
+from wattmark_runner.unlisted import unlisted
 
 CONFIG_LIMIT_BYTES = 1 << 20
 _CODE = "auto_map"  # of a config.json, where it names code of its repository, which is never run
@@ -87,6 +88,8 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     """What is ordered, before any of it is loaded. RunError ModelNotLoadable or InvalidOrder if it cannot be."""
     source = find(order, token)
     known = architecture(source.config)
+    if not listed(source.config):
+        known = unlisted(source.config)
     if isinstance(known, Unsupported):
         code = "; the code that its auto_map names is never run" if source.names_code else ""
         raise _not_loadable(order, f"the configuration's {known}{code}")

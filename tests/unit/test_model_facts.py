@@ -61,6 +61,14 @@ def test_what_only_the_runner_can_read_is_said_and_not_refused(source: dict[str,
     assert isinstance(found.architecture, str) and words in found.architecture
 
 
+def test_a_type_that_is_not_listed_is_left_to_the_runner_with_its_configuration() -> None:
+    config = {"model_type": "opt", "auto_map": {"AutoModel": "code.Model"}}
+    found = facts(ModelSpec.read({"id": "mine", "source": inline(json.dumps(config))}), None)
+    assert isinstance(found, Facts) and found.config is not None
+    assert json.loads(found.config) == config  # the runner never runs the code that it names
+    assert found.architecture == "the closed form does not describe a model of type 'opt'"
+
+
 REFUSED = [
     pytest.param({"id": "gtp2"}, "no such model", Reason.UNKNOWN_MODEL, "gpt2", id="a slip of the pen"),
     pytest.param({"id": "x", "source": {"type": "Registry"}}, None, Reason.UNKNOWN_MODEL, "registry", id="no entry"),
@@ -68,11 +76,14 @@ REFUSED = [
     pytest.param({"id": "x", "source": inline("[1]")}, None, Reason.UNKNOWN_MODEL, "no JSON object", id="no object"),
     pytest.param({"id": "x", "source": inline("[" * 16000)}, None, Reason.UNKNOWN_MODEL, "not JSON", id="too deep"),
     pytest.param(
-        {"id": "x", "source": inline('{"model_type":"mamba"}')},
+        {"id": "x", "source": inline('{"model_type":"gpt2","n_embd":"wide"}')},
         None,
         Reason.UNSUPPORTED_MODEL,
-        "mamba",
-        id="other kinds",
+        "n_embd",
+        id="a field that says nothing",
+    ),
+    pytest.param(
+        {"id": "x", "source": inline('{"model_type":7}')}, None, Reason.UNSUPPORTED_MODEL, "7", id="a type that is none"
     ),
     pytest.param({"id": "x"}, {}, Reason.UNSUPPORTED_MODEL, "", id="a hub's empty object"),
 ]

@@ -134,12 +134,16 @@ def asked(method: str, **fields: Any) -> ModelCheckSpec:
 
 DEBERTA = {"id": "microsoft/deberta-v3-small"}
 ON_VOLUME = {"id": "mine", "source": VOLUME}
+UNLISTED = {"id": "mine", "source": {"type": "Inline", "inline": {"config": '{"model_type": "opt"}'}}}
 NEEDS = [
     pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
     pytest.param("ClosedForm", DEBERTA, False, id="even where it is Unknown"),
     pytest.param("ClosedForm", ON_VOLUME, False, id="or where only a Pod can read the model"),
     pytest.param("Auto", GPT2, False, id="there is a closed form"),
     pytest.param("Auto", DEBERTA, True, id="there is none"),
+    pytest.param("ClosedForm", UNLISTED, False, id="or where the type is not listed"),
+    pytest.param("Auto", UNLISTED, True, id="the type is not listed"),
+    pytest.param("Traced", UNLISTED, True, id="a trace of such a type is asked for"),
     pytest.param("Auto", ON_VOLUME, True, id="only a Pod can read the model"),
     pytest.param("Traced", GPT2, True, id="a trace is asked for"),
 ]
@@ -161,7 +165,9 @@ def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
     assert answer.refusal is not None and answer.refusal.reason is Reason.IMPOSSIBLE_PRECISION
 
 
-@pytest.mark.parametrize("model", [DEBERTA, ON_VOLUME], ids=["no formula", "no configuration"])
+@pytest.mark.parametrize(
+    "model", [DEBERTA, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
+)
 def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
     spec = asked("ClosedForm", model=model)
     answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
@@ -170,7 +176,9 @@ def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
     assert "spec.method" not in before(cluster(LARGE), model=model).message  # a BenchmarkJob has none
 
 
-@pytest.mark.parametrize("model", [GPT2, ON_VOLUME], ids=["known", "read by the Pod alone"])
+@pytest.mark.parametrize(
+    "model", [GPT2, ON_VOLUME, UNLISTED], ids=["known", "read by the Pod alone", "of a type that is not listed"]
+)
 def test_a_trace_answers_for_every_node_type(model: dict[str, Any]) -> None:
     spec = asked("Traced", model=model)
     answer = for_check(spec, facts(spec.model, None), cluster(LARGE, SMALL), TRACE)

@@ -15,7 +15,7 @@ from wattmark.models.architecture import (
     Unsupported,
     Weights,
 )
-from wattmark.models.config import architecture
+from wattmark.models.config import architecture, listed
 from wattmark.models.flops import Flops, flops
 from wattmark.models.heads import head_for
 from wattmark.models.parameters import ParameterCount, parameters, stored_weights
@@ -42,6 +42,7 @@ __all__ = [
     "flops",
     "head_for",
     "known_ids",
+    "listed",
     "lookup",
     "parameters",
     "similar",

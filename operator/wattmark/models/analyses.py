@@ -10,6 +10,8 @@ _BY_LAYER = (AnalysisKind.LAYER_ANALYSIS, AnalysisKind.CONCEPT_ANALYSIS)
 def refusal(architecture: Architecture, asked: AnalysisSpec, attention: Attention) -> str | None:
     """Why this model cannot be analysed as asked, and what to ask instead; None where it can."""
     model = f"a model of type {architecture.model_type}"
+    if not architecture.body:
+        return f"kind {asked.kind.value}: {model} is not listed, so what to read of its layers is not known"
     has_layers = bool(architecture.encoder or architecture.decoder)
     if asked.kind is AnalysisKind.ATTENTION_VISUALIZATION:
         if not has_layers:

@@ -71,6 +71,12 @@ def architecture(config: Mapping[str, Any]) -> Architecture | Unsupported:
         return Unsupported(odd.name, odd.reason)
 
 
+def listed(config: Mapping[str, Any]) -> bool:
+    """Whether its type is one of those that are read here; what is no type at all counts as one."""
+    kind = config.get("model_type")
+    return not isinstance(kind, str) or kind in READERS
+
+
 def _of_known_size(found: Architecture) -> Architecture:
     """The architecture, unless it is deeper than any that the closed forms were tried on."""
     layers = sum(stack.layers for stack in (found.encoder, found.decoder) if stack)

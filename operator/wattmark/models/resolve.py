@@ -129,7 +129,8 @@ def _untrainable(architecture: Architecture, training: TrainingSpec) -> str | No
     if training.gradient_checkpointing is GradientCheckpointing.FULL and not architecture.checkpointable:
         return f"gradientCheckpointing Full: transformers cannot checkpoint {kind}"
     if training.lora and not (architecture.encoder or architecture.decoder):
-        return f"lora needs transformer layers, which {kind} has not"
+        known = "which are not known of" if not architecture.body else "of which there are none in"
+        return f"lora needs transformer layers, {known} {kind}"
     return None
 
 

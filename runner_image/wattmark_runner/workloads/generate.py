@@ -6,10 +6,12 @@ from typing import Any
 
 import torch
 
+from wattmark.api.report import RunFailure
 from wattmark.api.workload import Cache
 from wattmark.models import Family, Modality
 from wattmark_runner.data import sound, start_token, token_ids
 from wattmark_runner.device import Device
+from wattmark_runner.failures import RunError
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
 from wattmark_runner.workloads.forward import last_position_only
@@ -37,6 +39,12 @@ def generation(loaded: Loaded, device: Device) -> Iteration:
         start = perf_counter()
         with torch.inference_mode():
             output, step = begin(model, prompt, length)
+            if not hasattr(output, "past_key_values"):
+                raise RunError(
+                    RunFailure.INVALID_ORDER,
+                    f"input.text.outputTokens: a model of type {loaded.architecture.model_type} keeps no keys and "
+                    "values to generate on; set it to 0",
+                )
             token = _greedy(output)
             device.synchronize()
             first = perf_counter()
