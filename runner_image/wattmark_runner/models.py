@@ -175,6 +175,7 @@ def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[A
 
     transformers.logging.disable_progress_bar()
     config = transformers.CONFIG_MAPPING[known.model_type].from_dict(source.config)
+    config.architectures = config.architectures or []  # looked through where a type has several classes, even if None
     auto_class = getattr(transformers, head_for(known, resolved.workload_type, resolved.analysis).value)
     auto_class._model_mapping[type(config)]  # the lookup imports the module
     return auto_class, config
@@ -198,7 +199,9 @@ def _build(
         with device:  # initialised where it will run: a GPU fills 8 billion parameters in a second, a CPU in a minute
             model = auto_class.from_config(config, trust_remote_code=False, **options)
     else:
-        model_class = auto_class._model_mapping[type(config)]
+        from transformers.models.auto.auto_factory import _get_model_class
+
+        model_class = _get_model_class(config, auto_class._model_mapping)  # of some types there are several
         model, match = load_checkpoint(model_class, config, source.files, device, options)
     return (model.train() if resolved.workload_type is WorkloadType.TRAINING else model.eval()), match
 

@@ -13,6 +13,7 @@ from wattmark.models import Architecture, Family, Unsupported
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
+from wattmark_runner import trace as runner  # noqa: E402
 from wattmark_runner.failures import RunError  # noqa: E402
 from wattmark_runner.unlisted import unlisted  # noqa: E402
 
@@ -53,6 +54,25 @@ def test_it_is_run(name: str) -> None:
     assert report.failure is None, report.failure
 
 
+SEEING = {
+    "DeiT": {"model_type": "deit", "hidden_size": 192, "num_hidden_layers": 2, "num_attention_heads": 3,
+             "intermediate_size": 768, "image_size": 64},
+    "Swin": {"model_type": "swin", "embed_dim": 32, "depths": [1, 1], "num_heads": [2, 4], "image_size": 64,
+             "window_size": 4},
+    "RegNet": {"model_type": "regnet", "hidden_sizes": [32, 64], "depths": [1, 1], "groups_width": 8},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", ["Inference", "Training"])
+@pytest.mark.parametrize("name", SEEING)
+def test_a_classifier_of_images_is_traced(name: str, kind: str) -> None:
+    told = order(SEEING[name], {"type": kind, kind.lower(): {"batchSizePerDevice": 2}}, Precision.FP32)
+    found = runner.trace(told, ((8, 0),))
+    assert found.convolutional == (name == "RegNet")
+    assert found.resolved.input.height_pixels == (224 if name == "RegNet" else 64)
+    assert found.memory[0].weights_bytes >= 4 * found.parameter_count
+
+
 @pytest.mark.parametrize(
     ("config", "family"),
     [
@@ -75,7 +95,7 @@ def test_the_class_tells_how_it_is_run(config: dict[str, Any], family: Family) -
     ("config", "words"),
     [
         pytest.param({"model_type": "nonesuch"}, "no type that this release of transformers knows", id="not known"),
-        pytest.param({"model_type": "clip"}, "no class of it that reads text alone", id="text and images"),
+        pytest.param({"model_type": "clip"}, "no class of it for text or images alone", id="text and images"),
         pytest.param({"model_type": "opt", "num_hidden_layers": "x"}, "num_hidden_layers", id="no number"),
         pytest.param({"model_type": "opt", "num_hidden_layers": 10**9}, "at most 512", id="too deep"),
         pytest.param({"model_type": "opt", "quantization_config": {"bits": 4}}, "quantized", id="quantized"),
