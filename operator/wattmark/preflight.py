@@ -115,6 +115,8 @@ def for_benchmark(
     """
     if isinstance(facts, Refusal):
         return _refusing(facts)
+    if unrunnable := _unrunnable(facts):
+        return _refusing(Refusal(Reason.UNSUPPORTED_MODEL, f"the model is known, but cannot be run: {unrunnable}"))
     run = spec
     if adaptation is not None:
         try:
@@ -178,7 +180,7 @@ def _told(found: "_Verdict", policy: PreflightPolicy, adaptation: Fallback | Non
 
 def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
     """Whether the question is answered by a trace: asked for, or the only way."""
-    if spec.method is Method.CLOSED_FORM or not _traceable(spec):
+    if spec.method is Method.CLOSED_FORM or not _traceable(spec) or _unrunnable(facts):
         return False
     if isinstance(facts.architecture, str) or facts.config is None:
         return True
@@ -252,7 +254,7 @@ def _compared(
     spec: Spec, facts: Facts, fleet: Fleet | None, experience: Experience, *, only_asks: bool
 ) -> _Verdict | Refusal:
     if isinstance(facts.architecture, str) or facts.config is None:
-        return _not_estimated(_with_way(spec, str(facts.architecture)), None, ())
+        return _not_estimated(_with_way(spec, facts, str(facts.architecture)), None, ())
     wanted = demand(spec, facts.architecture, facts.config, only_asks=only_asks, experience=experience)
     if isinstance(wanted, Impossible):
         return Refusal(wanted.reason, wanted.message)
@@ -265,7 +267,7 @@ def _compared(
     gpus = {None} if on_cpu else _gpus(kinds, compared.answers)
     plain = wanted.need_on(gpus.pop() if len(gpus) == 1 else Gpu())
     if isinstance(plain, Unknown):
-        return _not_estimated(_with_way(spec, plain.reason), wanted.resolved, compared.answers)
+        return _not_estimated(_with_way(spec, facts, plain.reason), wanted.resolved, compared.answers)
     found = replace(_found(wanted.resolved, plain, fleet, compared.answers), lesson=_lesson(wanted, kinds))
     surely = any(answer.verdict is Verdict.FITS for answer in found.node_types)
     # Without its weights it runs nowhere, whatever else were changed.
@@ -274,8 +276,15 @@ def _compared(
     return found if needless else replace(found, fallbacks=fallbacks(wanted, compared.grounds))
 
 
-def _with_way(spec: Spec, why: str) -> str:
+def _unrunnable(facts: Facts) -> str:
+    """Why the runner cannot build the model, which keeps it from tracing it as well; empty where it can."""
+    return facts.architecture.unrunnable if isinstance(facts.architecture, Architecture) else ""
+
+
+def _with_way(spec: Spec, facts: Facts, why: str) -> str:
     """Why a need is not known, and how it would be."""
+    if unrunnable := _unrunnable(facts):
+        return f"{why}, and it cannot be traced: {unrunnable}"
     return f"{why}; {TRACE_IT}" if _traceable(spec) else why
 
 

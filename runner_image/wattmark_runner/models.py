@@ -93,6 +93,8 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     if isinstance(known, Unsupported):
         code = "; the code that its auto_map names is never run" if source.names_code else ""
         raise _not_loadable(order, f"the configuration's {known}{code}")
+    if known.unrunnable:
+        raise _not_loadable(order, known.unrunnable)
     resolved = resolve(known, order.workload, order.runtime, order.gpus)
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)

@@ -11,6 +11,7 @@ from wattmark.models import Architecture, Family, Head, architecture, flops, hea
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+diffusers = pytest.importorskip("diffusers")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -27,6 +28,8 @@ def known(model_id: str) -> tuple[dict[str, Any], Architecture]:
 def built(config: dict[str, Any], head: Head) -> Any:
     options = copy.deepcopy(config)
     with torch.device("meta"):
+        if class_name := options.pop("_class_name", None):
+            return getattr(diffusers, class_name)(**options)
         own = transformers.AutoConfig.for_model(options.pop("model_type"), **options)
         return getattr(transformers, head.value).from_config(own)
 
@@ -147,6 +150,40 @@ def test_a_configuration_of_ones_own_is_counted_exactly(fields: dict[str, Any], 
     read = architecture(config)
     assert isinstance(read, Architecture), read
     assert parameters(read, head).total == sum(p.numel() for p in built(config, head).parameters())
+
+
+UNET = {
+    "_class_name": "UNet2DConditionModel",
+    "sample_size": 16,
+    "block_out_channels": [32, 64, 96],
+    "down_block_types": ["CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnDownBlock2D"],
+    "up_block_types": ["UpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"],
+    "cross_attention_dim": 24,
+    "attention_head_dim": 4,
+}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({}, id="attention elsewhere on the way up than down"),
+        pytest.param({"layers_per_block": 3, "transformer_layers_per_block": [1, 2, 3]}, id="deeper"),
+        pytest.param(
+            {
+                "use_linear_projection": True,
+                "in_channels": 9,
+                "addition_embed_type": "text_time",
+                "addition_time_embed_dim": 16,
+                "projection_class_embeddings_input_dim": 80,
+            },
+            id="more that goes in",
+        ),
+    ],
+)
+def test_a_unet_of_ones_own_is_counted_exactly(fields: dict[str, Any]) -> None:
+    read = architecture(UNET | fields)
+    assert isinstance(read, Architecture), read
+    assert parameters(read, Head.BASE).total == sum(p.numel() for p in built(UNET | fields, Head.BASE).parameters())
 
 
 @pytest.mark.parametrize(

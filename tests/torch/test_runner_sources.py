@@ -102,6 +102,13 @@ def test_code_that_a_configuration_names_is_not_run(saved: Path, weights: str) -
     ("more", "reason", "words"),
     [
         pytest.param({"config": "{"}, RunFailure.MODEL_NOT_LOADABLE, "not JSON", id="broken JSON"),
+        pytest.param(
+            {"config": '{"_class_name": "UNet2DConditionModel", "sample_size": 64, "block_out_channels": [32], '
+             '"down_block_types": ["DownBlock2D"], "up_block_types": ["UpBlock2D"]}', "weights": "Random"},
+            RunFailure.MODEL_NOT_LOADABLE,
+            "is one of diffusers",
+            id="a class of another library",
+        ),
         pytest.param({"config": "[]"}, RunFailure.MODEL_NOT_LOADABLE, "not a JSON object", id="JSON of another kind"),
         pytest.param({"config": "[" * 5000}, RunFailure.MODEL_NOT_LOADABLE, "not JSON", id="deeply nested JSON"),
         pytest.param(

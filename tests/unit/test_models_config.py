@@ -95,6 +95,30 @@ def test_an_odd_field_is_named(changes: dict[str, Any], field: str, says: str) -
     assert says in found.reason
 
 
+UNET_FIELDS = [
+    pytest.param({"block_out_channels": [8] * 9}, "block_out_channels", "at most 8", id="more levels than any has"),
+    pytest.param({"attention_head_dim": 7}, "attention_head_dim", "into 7", id="heads of unequal size"),
+    pytest.param({"attention_head_dim": [8, 8]}, "attention_head_dim", "one for each of 4", id="heads of two levels"),
+    pytest.param({"layers_per_block": [2, 2, 2, 1]}, "layers_per_block", "not a whole number", id="uneven levels"),
+    pytest.param({"down_block_types": ["DownBlock2D"]}, "down_block_types", "each of 4 levels", id="one kind of block"),
+    pytest.param({"up_block_types": ["SkipUpBlock2D"] * 4}, "up_block_types", "Skip", id="blocks of another kind"),
+    pytest.param({"addition_embed_type": "image"}, "addition_embed_type", "'image'", id="an image beside the text"),
+    pytest.param({"class_embed_type": "timestep"}, "class_embed_type", "not covered", id="classes"),
+    pytest.param({"conv_in_kernel": 5}, "conv_in_kernel", "not covered", id="a wider convolution"),
+    pytest.param({"mid_block_type": None}, "mid_block_type", "without a middle", id="no middle"),
+]
+
+
+@pytest.mark.parametrize(("changes", "field", "says"), UNET_FIELDS)
+def test_a_unet_that_is_built_otherwise_is_not_counted(changes: dict[str, Any], field: str, says: str) -> None:
+    model = lookup("unet")
+    assert model is not None
+    found = architecture({**model.config, **changes})
+    assert isinstance(found, Unsupported)
+    assert found.field == field
+    assert says in found.reason
+
+
 @pytest.mark.parametrize("config", [None, [], "llama", 7, {}])
 def test_what_is_no_configuration_is_unsupported(config: Any) -> None:
     assert isinstance(architecture(config), Unsupported)
@@ -125,6 +149,7 @@ EXAMPLES = (
     "t5",
     "vit",
     "resnet-18",
+    "unet",
 )
 
 
@@ -147,6 +172,9 @@ PUBLISHED = {
     "deberta-v3-base": 183_831_552,
     "deberta-v3-large": 434_012_160,
     "efficientnet-b0": 5_288_548,
+    "unet": 859_520_964,
+    "stable-diffusion-2.1": 865_910_724,
+    "sdxl": 2_567_463_684,
     "whisper-tiny": 37_760_640,
     "whisper-large-v3": 1_543_490_560,
     "whisper-turbo": 808_878_080,

@@ -135,6 +135,7 @@ def asked(method: str, **fields: Any) -> ModelCheckSpec:
 DEBERTA = {"id": "microsoft/deberta-v3-small"}
 ON_VOLUME = {"id": "mine", "source": VOLUME}
 UNLISTED = {"id": "mine", "source": {"type": "Inline", "inline": {"config": '{"model_type": "opt"}'}}}
+UNET = {"id": "unet"}
 NEEDS = [
     pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
     pytest.param("ClosedForm", DEBERTA, False, id="even where it is Unknown"),
@@ -146,6 +147,7 @@ NEEDS = [
     pytest.param("Traced", UNLISTED, True, id="a trace of such a type is asked for"),
     pytest.param("Auto", ON_VOLUME, True, id="only a Pod can read the model"),
     pytest.param("Traced", GPT2, True, id="a trace is asked for"),
+    pytest.param("Traced", UNET, False, id="the runner cannot build the model, so cannot trace it"),
 ]
 
 
@@ -174,6 +176,16 @@ def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
     assert answer.reason is Reason.NOT_ESTIMATED
     assert "set spec.method to Traced or Auto" in answer.message
     assert "spec.method" not in before(cluster(LARGE), model=model).message  # a BenchmarkJob has none
+
+
+def test_what_the_runner_cannot_build_is_counted_but_neither_run_nor_traced() -> None:
+    spec = asked("Traced", model=UNET)
+    answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
+    assert (answer.refusal, answer.parameter_count, answer.reason) == (None, 859_520_964, Reason.NOT_ESTIMATED)
+    assert "run it with diffusers" in answer.message and "spec.method" not in answer.message
+    run = before(cluster(LARGE), model=UNET)
+    assert run.refusal is not None and run.refusal.reason is Reason.UNSUPPORTED_MODEL
+    assert "run it with diffusers" in run.refusal.message
 
 
 @pytest.mark.parametrize(

@@ -28,6 +28,7 @@ KNOWN = {
     "wav2vec2": "facebook/wav2vec2-base",
     "resnet": "microsoft/resnet-50",
     "efficientnet": "google/efficientnet-b7",
+    "unet": "unet",
     "vit": "google/vit-base-patch16-224",
 }
 LAYERS = ("num_hidden_layers", "num_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
@@ -44,6 +45,14 @@ CHANGES: list[Any] = [
     pytest.param({"num_local_experts": 2**24, "num_attention_heads": 2**24, "num_heads": 2**24}, id="crowds"),
     pytest.param({"conv_dim": [512] * 64, "conv_kernel": [2**24] * 64, "conv_stride": [1] * 64}, id="convolutions"),
     pytest.param({"attention_types": [[["global", "local"], 10**7]]}, id="a short way to write a long list"),
+    pytest.param(
+        {"block_out_channels": [2**24] * 4, "layers_per_block": 2**24, "transformer_layers_per_block": 2**24},
+        id="a deep pyramid",
+    ),
+    pytest.param(
+        {"block_out_channels": [2**24] * 4, "layers_per_block": 64, "transformer_layers_per_block": 64},
+        id="as deep a pyramid as is read",
+    ),
     pytest.param(
         {"max_position_embeddings": 2**24, "max_source_positions": 2**24, "sliding_window": 1}, id="long ones"
     ),

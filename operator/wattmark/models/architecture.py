@@ -12,6 +12,7 @@ class Family(StrEnum):
     ENCODER_DECODER = "EncoderDecoder"
     VISION_TRANSFORMER = "VisionTransformer"
     CONVOLUTIONAL = "Convolutional"
+    DENOISER = "Denoiser"
 
 
 class Modality(StrEnum):
@@ -213,7 +214,7 @@ class Architecture:
     fixed length rightly. `buffers` are floating-point elements in the weights' format that are no parameters,
     `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'.
     `unmodelled` names what of its layers the closed form of memory does not describe; where it is not empty, no
-    need is given.
+    need is given. `unrunnable` says why the runner, which builds transformers' classes, cannot build this one.
     """
 
     model_type: str
@@ -239,6 +240,7 @@ class Architecture:
     buffers: int = 0
     table_bytes: int = 0
     unmodelled: str = ""
+    unrunnable: str = ""
 
     def head_weights(self, head: Head) -> tuple[Weights, ...]:
         """The weights that this head adds; KeyError where this kind of model has no such head."""

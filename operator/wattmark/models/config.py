@@ -1,4 +1,4 @@
-"""From a transformers config.json to an Architecture."""
+"""From a config.json of transformers, or of diffusers, to an Architecture."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -16,6 +16,7 @@ from wattmark.models.families import (
     llama,
     resnet,
     t5,
+    unet,
     vit,
     wav2vec2,
     whisper,
@@ -23,6 +24,7 @@ from wattmark.models.families import (
 from wattmark.models.fields import Fields, OddFieldError
 
 MOST_LAYERS = 512  # in all: the deepest published model has 126
+# By model_type, or by the class's name where a configuration is diffusers', which has no types.
 READERS: Mapping[str, Callable[[Fields], Architecture]] = {
     "albert": albert.albert,
     "bert": bert.bert,
@@ -50,6 +52,7 @@ READERS: Mapping[str, Callable[[Fields], Architecture]] = {
     "wav2vec2": wav2vec2.wav2vec2,
     "whisper": whisper.whisper,
     "xlm-roberta": bert.bert,
+    unet.CLASS: unet.unet,
 }
 
 
@@ -57,7 +60,7 @@ def architecture(config: Mapping[str, Any]) -> Architecture | Unsupported:
     """Read a config.json that may say anything. Never raises: what cannot be read is Unsupported, with its field."""
     if not isinstance(config, Mapping):
         return Unsupported("config", f"is a {type(config).__name__}, not an object")
-    kind = config.get("model_type")
+    kind = config.get("model_type", config.get("_class_name"))
     reader = READERS.get(kind) if isinstance(kind, str) else None
     if reader is None:
         if kind is None:
