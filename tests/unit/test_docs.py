@@ -64,7 +64,7 @@ def test_every_exit_code_of_check_is_named() -> None:
     assert sorted(told) == listed
 
 
-COMMANDS = re.findall(r"^(?:\$ )?wattmark (check .*?)(?: \|.*)?$", _page("asking.md"), re.MULTILINE)
+COMMANDS = re.findall(r"^(?:\$ )?wattmark ((?:check|models) .*?)(?: \|.*)?$", _page("asking.md"), re.MULTILINE)
 
 
 @pytest.mark.parametrize("command", [command for command in COMMANDS if "nodes.json" not in command])

@@ -48,3 +48,15 @@ def test_an_answer_shown_is_one_that_is_given(
         if "GiB-x" in line:
             assert line.split()[0] in shown  # the node types; figures move with what is learnt of the need
     assert printed.splitlines()[1] in shown
+
+
+LISTED = re.findall(r"^\$ wattmark (models .*)$", README, re.MULTILINE)
+
+
+@pytest.mark.parametrize("command", LISTED)
+def test_a_list_shown_is_the_one_that_is_printed(
+    command: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    assert main(shlex.split(command)) == 0
+    assert f"$ wattmark {command}\n{capsys.readouterr().out}```" in README

@@ -14,8 +14,8 @@ from wattmark.cli.manifest import InvalidManifest
 from wattmark.fleet.gpus import short_names
 
 EXIT_CODES = """exit codes:
-  0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace: done
-  1  run: the run failed, see the Failed condition.  check: a question fits no node type
+  0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace, models: done
+  1  run: the run failed, see the Failed condition.  check: a question fits no node type.  models: none with that word
   2  a manifest or an argument cannot be used, asks of a model what it cannot do, or a package is missing; the message
      names it
   3  check: whether a question fits is not known, for the reason that is said; the others fit. Where
@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None, program: str = "wattmark") -> i
             from wattmark.cli.trace import trace
 
             return trace(chosen.file, chosen.model_folder, chosen.gpu, chosen.output)
+        if chosen.command == "models":
+            from wattmark.cli.known import known
+
+            return known(chosen.words, chosen.output)
         _refuse_nonsense(chosen, check_parser)
         from wattmark.cli.check import check
 
@@ -126,6 +130,18 @@ def _parsers(program: str) -> tuple[argparse.ArgumentParser, argparse.ArgumentPa
     _node_options(checks)
     checks.add_argument(
         "-o", "--output", choices=("table", "yaml", "json"), default="table", help="form of the answer (table)"
+    )
+    known = commands.add_parser(
+        "models",
+        help="list the models that are known by name, offline",
+        description="The models that --model and spec.model.id take without a hub: how large they are, and how their "
+        "needs are found.",
+    )
+    known.add_argument(
+        "words", metavar="WORD", nargs="*", help="only those with one of the words in a name or a family"
+    )
+    known.add_argument(
+        "-o", "--output", choices=("table", "yaml", "json"), default="table", help="form of the list (table)"
     )
     return parser, checks
 

@@ -160,7 +160,7 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
 
 def _headline(question: Question, status: ModelCheckStatus) -> Text:
     count = status.parameter_count
-    size = "" if count is None else f"  {_count(count)} parameters"
+    size = "" if count is None else f"  {count_text(count)} parameters"
     return Text(question.spec.model.id, style="bold") + Text(size)
 
 
@@ -272,7 +272,8 @@ def _there(answer: NodeTypeAnswer) -> str:
     return ", ".join((str(answer.nodes), *free, *(f"{number} {why}" for number, why in gone if number)))
 
 
-def _count(number: int) -> str:
+def count_text(number: int) -> str:
+    """A number in three digits and the unit of its size."""
     for unit, size in (("B", 1e9), ("M", 1e6)):
         if number >= size:
             return f"{number / size:.3g} {unit}"
