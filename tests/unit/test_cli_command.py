@@ -20,6 +20,11 @@ from wattmark.cli.command import kubectl, main
         pytest.param(["check", "--model", "gpt2", "--pods", "p", "--gpu", "L4"], id="pods without nodes"),
         pytest.param(["check", "--model", "gpt2", "--nodes", "n", "--context", "c"], id="nodes of two places"),
         pytest.param(["check", "--model", "gpt2", "--precision", "fp4"], id="an unknown precision"),
+        pytest.param(["check", "--model", "gpt2", "--quantization", "gptq"], id="an unknown quantization"),
+        pytest.param(["check", "--model", "gpt2", "--method", "Guessed"], id="an unknown method"),
+        pytest.param(["check", "-f", "x", "--quantization", "nf4"], id="a quantization beside a file"),
+        pytest.param(["check", "-f", "x", "--method", "Auto"], id="a method beside a file"),
+        pytest.param(["models", "-o", "csv"], id="an unknown form of a list"),
         pytest.param(["run", "-f", "x", "-o", "xml"], id="an unknown form"),
     ],
 )

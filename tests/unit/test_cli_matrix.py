@@ -23,6 +23,14 @@ def test_several_answers_are_a_matrix(capsys: pytest.CaptureFixture[str]) -> Non
     ]  # fmt: skip
 
 
+def test_a_column_tells_quantizations_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
+    asked = ["check", "--model", "meta-llama/Llama-3.1-70B", "--gpu", "L40S", "--quantization"]
+    rows = [line.split() for line in told(capsys, *asked, "none", "int8", "nf4").splitlines()]
+    assert [row[2] for row in rows if row[:2] == ["meta-llama/Llama-3.1-70B", "bf16"]] == ["none", "int8", "nf4"]
+    assert ["model", "precision", "quantization", "need"] in [row[:4] for row in rows]
+    assert "quantization" not in told(capsys, *ASKED)
+
+
 @pytest.mark.parametrize(("columns", "tables"), [(120, 1), (72, 2), (60, 3)])
 def test_columns_without_room_are_in_a_table_of_their_own(
     columns: int, tables: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

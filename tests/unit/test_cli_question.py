@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
+from wattmark.api.runtime import QuantizationSpec
 from wattmark.cli.command import main
 from wattmark.cli.manifest import InvalidManifest
-from wattmark.cli.question import assumed
+from wattmark.cli.question import assumed, stored_as
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 
@@ -38,6 +39,21 @@ SPECS: list[Any] = [
         ["--model", "gpt2", "--training", "--batch", "2"],
         {"workload": {"type": "Training", "training": {"batchSizePerDevice": 2, "optimizer": "AdamW"}}},
         id="training",
+    ),
+    pytest.param(
+        ["--model", "gpt2", "--precision", "fp16", "--quantization", "nf4"],
+        {"runtime": {"precision": "fp16", "quantization": {"type": "BitsAndBytesNF4"}}},
+        id="a quantization",
+    ),
+    pytest.param(
+        ["--model", "gpt2", "--quantization", "none", "--method", "Auto"],
+        {"runtime": {"quantization": {"type": "None"}}, "method": "Auto"},
+        id="a method, and no quantization by name",
+    ),
+    pytest.param(
+        ["--model", "gpt2", "--training", "--quantization", "int8", "--set", "workload.training.lora={rank: 4}"],
+        {"runtime": {"quantization": {"type": "BitsAndBytesInt8"}}, "workload": {"training": {"lora": {"rank": 4}}}},
+        id="training adapters of a quantized model",
     ),
     pytest.param(
         ["--model", "gpt2", "--set", "runtime.attention=Eager", "--set", "spec.require=Fits"],
@@ -70,6 +86,32 @@ def test_each_model_is_asked_about_with_each_precision(capsys: pytest.CaptureFix
         "llama-3-1-8b-bf16",
         "llama-3-1-8b-fp16",
     ]
+
+
+def test_each_precision_is_asked_about_with_each_quantization(capsys: pytest.CaptureFixture[str]) -> None:
+    found = asked(capsys, "--model", "gpt2", "--precision", "bf16", "fp16", "--quantization", "none", "int8")
+    assert [item["metadata"]["name"] for item in found] == [
+        "gpt2-bf16-none",
+        "gpt2-bf16-int8",
+        "gpt2-fp16-none",
+        "gpt2-fp16-int8",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("spec", "word"),
+    [
+        pytest.param(None, "none", id="nothing resolved"),
+        pytest.param({"type": "None"}, "none", id="as precision says"),
+        pytest.param({"type": "BitsAndBytesInt8"}, "int8", id="8 bits"),
+        pytest.param({"type": "BitsAndBytesNF4"}, "nf4", id="4 bits"),
+        pytest.param(
+            {"type": "BitsAndBytesNF4", "bitsAndBytesNF4": {"doubleQuantization": True}}, "nf4, double", id="scales too"
+        ),
+    ],
+)
+def test_a_quantization_has_the_name_that_the_option_takes(spec: dict[str, Any] | None, word: str) -> None:
+    assert stored_as(None if spec is None else QuantizationSpec.read(spec)) == word
 
 
 def test_a_configuration_stands_for_a_model_that_nobody_knows(

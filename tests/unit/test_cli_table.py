@@ -39,6 +39,12 @@ def test_one_answer_shows_the_parts_and_each_gpu(capsys: pytest.CaptureFixture[s
     assert not ESCAPE.search(shown)
 
 
+def test_formats_and_adapters_are_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
+    lora = ["--training", "--set", "workload.training.lora={rank: 4}"]
+    shown = told(capsys, "check", "--model", "gpt2", "--gpu", "L4", "--quantization", "nf4", *lora)
+    assert "bf16-mixed, matrices in nf4, AdamW, LoRA of rank 4 on AllLinear" in shown
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 160])
 def test_no_line_is_longer_than_the_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

@@ -8,9 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from wattmark import __version__
+from wattmark.api.modelcheck import Method
 from wattmark.api.runtime import Precision
 from wattmark.cli.current import ClusterUnread
 from wattmark.cli.manifest import InvalidManifest
+from wattmark.cli.question import QUANTIZATIONS
 from wattmark.fleet.gpus import short_names
 
 EXIT_CODES = """exit codes:
@@ -26,6 +28,7 @@ EXIT_CODES = """exit codes:
 EXAMPLES = f"""examples:
   wattmark check --model meta-llama/Llama-3.1-8B --gpu H100-SXM --precision bf16 --batch 8 --input-tokens 2048
   wattmark check --model gpt2 bert-base-uncased --gpu T4 L4 A100-80GB:8 --precision fp16 fp32 --training
+  wattmark check --model meta-llama/Llama-3.1-70B --gpu A100-80GB L40S --quantization none int8 nf4
   wattmark check -f check.yaml --nodes nodes.yaml --pods pods.yaml -o json
   kubectl wattmark check --model meta-llama/Llama-3.1-8B
 
@@ -78,7 +81,9 @@ def kubectl() -> int:
 
 def _refuse_nonsense(chosen: argparse.Namespace, parser: argparse.ArgumentParser) -> None:
     """Options that mean nothing together are not passed over."""
-    of_a_question = ("config", "precision", "batch", "input_tokens", "output_tokens", "training", "set")
+    of_a_question = (
+        "config", "precision", "quantization", "method", "batch", "input_tokens", "output_tokens", "training", "set",
+    )  # fmt: skip
     values = {f"--{name.replace('_', '-')}": getattr(chosen, name) for name in of_a_question}
     given = [option for option, value in values.items() if value not in (None, []) and value is not False]
     if (chosen.file is None) == (not chosen.model):
@@ -161,6 +166,20 @@ def _question_options(parser: argparse.ArgumentParser) -> None:
         default=[],
         choices=[precision.value for precision in Precision],
         help="one or more of fp32, tf32, bf16, fp16, bf16-mixed, fp16-mixed; default: bf16, in training bf16-mixed",
+    )
+    asked.add_argument(
+        "--quantization",
+        metavar="Q",
+        action="extend",
+        nargs="+",
+        default=[],
+        choices=list(QUANTIZATIONS),
+        help="one or more of none, int8, nf4: how matrices are stored, by bitsandbytes; default: none",
+    )
+    asked.add_argument(
+        "--method",
+        choices=[method.value for method in Method],
+        help="how needs are found; default: ClosedForm. Traced and Auto trace on this machine",
     )
     asked.add_argument("--batch", type=int, help="samples per step and GPU; default 8")
     asked.add_argument("--input-tokens", type=int, help="tokens per sample going in")

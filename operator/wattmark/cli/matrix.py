@@ -13,7 +13,7 @@ from rich.text import Text
 from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
-from wattmark.cli.question import Question
+from wattmark.cli.question import Question, stored_as
 from wattmark.cli.table import printing, type_name, verdict_text
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
@@ -21,6 +21,7 @@ from wattmark.observe import clean
 
 Answer = tuple[Question, ModelCheckStatus]
 BETWEEN = 3  # blanks from one column to the next
+QUANTIZATION = "quantization"
 HEADER = 16  # cells; a longer product is broken at its hyphens
 _TYPE = re.compile(r"(simulated-)?(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)(.*)")
 
@@ -42,21 +43,27 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
     """Print the matrix, and what questions that have no answer are told."""
     models = [question.spec.model.id for question, _ in answers]
     precisions = [_precision(*answer) for answer in answers]
+    stored = [stored_as(question.spec.runtime.quantization) for question, _ in answers]
+    quantized = any(name != "none" for name in stored)
     needs = [_need(status) for _, status in answers]
     columns = [_Column(_header(kind), _cells(kind, answers)) for kind in _kinds(answers)]
     with printing(file) as console:
         # A long id is folded where it would take the place of the answers.
         widest = max(16, console.width // 3)
         taken = min(widest, max(map(len, models))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
+        taken += quantized * (max(map(len, (QUANTIZATION, *stored))) + BETWEEN)
         for part in _parts(columns, console.width - taken):
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
             table.add_column("model", overflow="fold", max_width=widest)
             table.add_column("precision", no_wrap=True)
+            if quantized:
+                table.add_column(QUANTIZATION, no_wrap=True)
             table.add_column("need", justify="right", no_wrap=True)
             for column in part:
                 table.add_column(column.header, overflow="fold", min_width=min(column.width, console.width // 3))
-            for index, row in enumerate(zip(models, precisions, needs, strict=True)):
-                table.add_row(*row, *(column.cells[index] for column in part))
+            formats = zip(precisions, stored, strict=True) if quantized else zip(precisions, strict=True)
+            for index, (model, told, need) in enumerate(zip(models, formats, needs, strict=True)):
+                table.add_row(model, *told, need, *(column.cells[index] for column in part))
             console.print(table)
         unanswered = {q.spec.model.id: said(s.conditions)[ConditionType.FITS] for q, s in answers if not s.node_types}
         for model, why in unanswered.items():

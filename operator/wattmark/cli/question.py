@@ -1,19 +1,23 @@
-"""The questions of `wattmark check` without a file: each model with each precision, as a ModelCheck's spec."""
+"""The questions of `wattmark check` without a file: each model in each format, as a ModelCheck's spec."""
 
 import argparse
 import json
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 import yaml
 
 from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.api.runtime import QuantizationSpec, QuantizationType
 from wattmark.cli.manifest import InvalidManifest, checked, readable
 from wattmark.fleet.gpus import gpu_product, short_names
 from wattmark.fleet.nodes import AssumedNodes
+
+QUANTIZATIONS = {"none": QuantizationType.NONE, "int8": QuantizationType.INT8, "nf4": QuantizationType.NF4}
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,15 +29,24 @@ class Question:
 
 
 def questions(chosen: argparse.Namespace) -> list[Question]:
-    """One for each model and precision. Raises InvalidManifest."""
+    """One for each model, precision and quantization. Raises InvalidManifest."""
     config = None if chosen.config is None else _config(chosen.config)
     found = []
-    for model in chosen.model:
-        for precision in chosen.precision or (None,):
-            raw = _spec(chosen, model, precision, config)
-            name = "-".join(part for part in (model.rpartition("/")[2], precision) if part)
-            found.append(Question(_object_name(name), checked(ModelCheckSpec, raw, "the question is not valid")))
+    formats = product(chosen.model, chosen.precision or (None,), chosen.quantization or (None,))
+    for model, precision, quantization in formats:
+        raw = _spec(chosen, model, precision, quantization, config)
+        name = "-".join(part for part in (model.rpartition("/")[2], precision, quantization) if part)
+        found.append(Question(_object_name(name), checked(ModelCheckSpec, raw, "the question is not valid")))
     return found
+
+
+def stored_as(quantization: QuantizationSpec | None) -> str:
+    """What `--quantization` calls it."""
+    if quantization is None:
+        return "none"
+    name = next(short for short, kind in QUANTIZATIONS.items() if kind is quantization.type)
+    options = quantization.bits_and_bytes_nf4
+    return f"{name}, double" if options is not None and options.double_quantization else name
 
 
 def assumed(asked: list[str]) -> tuple[AssumedNodes, ...]:
@@ -50,7 +63,9 @@ def assumed(asked: list[str]) -> tuple[AssumedNodes, ...]:
     return tuple(found)
 
 
-def _spec(chosen: argparse.Namespace, model: str, precision: str | None, config: str | None) -> dict[str, Any]:
+def _spec(
+    chosen: argparse.Namespace, model: str, precision: str | None, quantization: str | None, config: str | None
+) -> dict[str, Any]:
     raw: dict[str, Any] = {"model": {"id": model}}
     if config is not None:
         raw["model"]["source"] = {"type": "Inline", "inline": {"config": config}}
@@ -61,8 +76,13 @@ def _spec(chosen: argparse.Namespace, model: str, precision: str | None, config:
     if chosen.batch is not None:
         shape["batchSizePerDevice"] = chosen.batch
     raw["workload"] = {"type": member.capitalize(), member: shape}
-    if precision is not None:
-        raw["runtime"] = {"precision": precision}
+    runtime: dict[str, Any] = {} if precision is None else {"precision": precision}
+    if quantization is not None:
+        runtime["quantization"] = {"type": QUANTIZATIONS[quantization].value}
+    if runtime:
+        raw["runtime"] = runtime
+    if chosen.method is not None:
+        raw["method"] = chosen.method
     for path, value in _settings(chosen.set):
         _put(raw, path, value)
     return raw

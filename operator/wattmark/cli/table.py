@@ -19,7 +19,7 @@ from rich.text import Text
 from wattmark.api.answers import Component, ComponentName, Need, NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
-from wattmark.cli.question import Question
+from wattmark.cli.question import Question, stored_as
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
 from wattmark.observe import clean
@@ -54,7 +54,9 @@ WORDS = {
     "widthPixels": "{} wide",
     "audioSeconds": "{} s of sound",
     "precision": "{}",
+    "quantization": "matrices in {}",
     "optimizer": "{}",
+    "lora": "LoRA {}",
     "cache": "{} cache",
     "analysis": "{}",
     "layer": "layer {}",
@@ -169,6 +171,10 @@ def _asked(question: Question, status: ModelCheckStatus) -> Text:
         return Text(question.spec.workload.type.value)
     told = status.resolved.wire()
     told |= told.pop("input")
+    if status.resolved.quantization is not None:
+        told["quantization"] = stored_as(status.resolved.quantization)
+    if status.resolved.lora is not None:
+        told["lora"] = f"of rank {status.resolved.lora.rank} on {status.resolved.lora.targets.value}"
     rest = sorted(told.keys() - WORDS.keys())
     said_of = ((name, str(told[name])) for name in (*WORDS, *rest) if name in told)
     return Text(", ".join(WORDS.get(one[0], f"{one[0]} {{}}").format(one[1]) for one in said_of if one not in USUAL))
