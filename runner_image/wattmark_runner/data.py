@@ -7,7 +7,6 @@ import torch
 from wattmark_runner.models import Loaded
 
 _SEED = 0
-_SAMPLES_PER_SECOND = 16_000  # what every speech model of transformers was trained at
 
 
 def token_ids(loaded: Loaded, tokens: int, device: torch.device, seed: int = _SEED) -> torch.Tensor:
@@ -35,7 +34,7 @@ def sound(loaded: Loaded, device: torch.device, seed: int = _SEED) -> torch.Tens
     assert audio is not None and seconds  # resolved for every model that hears audio
     batch = loaded.resolved.batch_size_per_device
     bins, frames = audio.mel_bins, audio.frames
-    shape = (batch, bins, frames) if bins and frames else (batch, seconds * _SAMPLES_PER_SECOND)
+    shape = (batch, bins, frames) if bins and frames else (batch, audio.places(seconds))
     return torch.randn(shape, generator=_generator(seed)).to(device, loaded.numerics.weights)
 
 

@@ -127,5 +127,10 @@ def test_the_closed_form_is_what_a_trace_finds(name: str, what: str) -> None:
 def test_no_family_that_the_closed_form_describes_is_left_out() -> None:
     known = [models.lookup(name) for name in models.known_ids()]
     read_as = [architecture(model.config) for model in known if model is not None]
-    described = {one.model_type for one in read_as if isinstance(one, Architecture) and not one.unmodelled}
+    described = {
+        one.model_type
+        for one in read_as
+        # Where inference alone has a form, tests/torch/test_traced_peak.py compares it.
+        if isinstance(one, Architecture) and not one.unmodelled and not one.only_inference
+    }
     assert {architecture_of(name).model_type for name in MEMBERS} == described

@@ -72,7 +72,8 @@ def test_the_closed_form_is_promised_where_there_is_one(capsys: pytest.CaptureFi
         read = architecture(model.config)
         assert not isinstance(read, Unsupported)
         way = None if read.unrunnable else "Traced" if read.unmodelled else "ClosedForm"
-        assert one["needBy"] == ({} if way is None else {"inference": way, "training": way})
+        trained = "Traced" if way and read.only_inference else way
+        assert one["needBy"] == ({} if way is None else {"inference": way, "training": trained})
 
 
 def test_several_words_give_what_has_one_of_them(capsys: pytest.CaptureFixture[str]) -> None:
@@ -96,6 +97,7 @@ def test_the_table_has_sections_and_the_smallest_model_first(capsys: pytest.Capt
     assert mixture[1:6] == ["46.7", "B", "12.9", "B", "formula"]
     (unet,) = [row for row in rows if row[:1] == ["stable-diffusion-v1-5/stable-diffusion-v1-5"]]
     assert unet[1:4] == ["860", "M", "-"]
+    assert "242 M   formula / trace" in told(capsys, "models", "whisper-small")
     assert any("Models: " in line for line in lines)
 
 

@@ -75,8 +75,24 @@ def test_layers_without_a_formula_are_unknown_and_named(model_id: str) -> None:
 ASKED_ON = (GPU, Gpu((9, 0)), Gpu((7, 5)), UNKNOWN_GPU, None)
 
 
-@pytest.mark.parametrize("workload", list(WorkloadType))
-@pytest.mark.parametrize("model_id", [i for i in known_ids() if not known(i).unmodelled])
+@pytest.mark.parametrize("workload", [WorkloadType.TRAINING, WorkloadType.ANALYSIS])
+@pytest.mark.parametrize("model_id", [i for i in known_ids() if known(i).only_inference and not known(i).unmodelled])
+def test_a_workload_without_a_formula_is_unknown_where_inference_is_not(model_id: str, workload: WorkloadType) -> None:
+    read = known(model_id)
+    found = need(read, asked(read, workload), Weights.RANDOM, GPU)
+    assert isinstance(found, Unknown)
+    assert read.only_inference in found.reason
+
+
+DESCRIBED = [
+    (i, workload)
+    for i in known_ids()
+    for workload in WorkloadType
+    if not known(i).unmodelled and (workload is WorkloadType.INFERENCE or not known(i).only_inference)
+]
+
+
+@pytest.mark.parametrize(("model_id", "workload"), DESCRIBED)
 def test_the_parts_are_the_whole(model_id: str, workload: WorkloadType) -> None:
     read = known(model_id)
     for gpu in ASKED_ON:

@@ -26,10 +26,13 @@ from wattmark.models.resolve import Impossible, resolve
 ASKED = (WorkloadType.INFERENCE, WorkloadType.TRAINING)
 WORDS = {Source.CLOSED_FORM: Text("formula", style="green"), Source.TRACED: Text("trace", style="yellow")}
 NOTHING = Text("-", style="magenta")
-LEGEND = "Need by formula: at once; by trace: with method Traced or Auto; -: not known, and -o yaml says why."
+LEGEND = (
+    "Need by formula: at once; by trace: with method Traced or Auto; -: not known, and -o yaml says why; two words: of "
+    "inference / of training."
+)
 ROOMY = 110  # columns from which on names stand beside the figures
 INDENT, INNER = "  ", "    "
-FIGURES, ACTIVE = 26, 11  # cells: columns of figures with the blanks before them, and that of mixtures alone
+FIGURES, ACTIVE = 19, 11  # cells: columns of figures with the blanks between, and that of mixtures alone
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +101,7 @@ def show(entries: Sequence[Entry], file: TextIO) -> None:
     with printing(file) as console:
         beside = console.width >= ROOMY
         mixtures = any(one.mixture for one in entries)
-        figures = FIGURES + ACTIVE * mixtures
+        figures = FIGURES + ACTIVE * mixtures + max(len("need by"), *(len(_need_by(one)) for one in entries))
         longest = len(INDENT) + max(len(one.model.id) for one in entries) + 1
         room = longest if beside else max(longest // 4, console.width - figures)
         table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
@@ -134,9 +137,9 @@ def _wrapped(text: str, width: int, indent: str = "", inner: str = "") -> str:
 
 
 def _need_by(one: Entry) -> Text:
-    """In one word, where that is true of inference and of training."""
+    """One word where that is true of inference and of training, else one for each."""
     told = [WORDS[found] if found else NOTHING for found in one.sources.values()]
-    return told[0] if told[0] == told[1] else Text(", training: ").join(told)
+    return told[0] if told[0] == told[1] else Text(" / ").join(told)
 
 
 def _entries(words: Sequence[str]) -> Iterator[Entry]:

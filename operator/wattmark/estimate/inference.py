@@ -1,7 +1,7 @@
 """Memory of inference: load, one forward pass, prefill and decode."""
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, quantized, static_cache, transformer
+from wattmark.estimate import convolution, quantized, sound, static_cache, transformer
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
@@ -72,14 +72,26 @@ def _temporaries(question: Question) -> Part:
 
 
 def _layer(question: Question, stack: Stack, run: Pass) -> Part:
+    """At the widest moment of a layer, or, of a stack that hears, of what stands in front of its layers."""
     batch, formats = question.batch, question.formats
     kept = batch * run.memory * question.architecture.hidden * formats.compute + question.pixel_bytes
+    kept += sound.kept(question)
+    if question.output_tokens and stack.cross_attention:
+        kept += 2 * batch * run.memory * stack.kv_width * formats.compute  # keys and values: the cache takes a copy
     once = transformer.held_once(stack, run, formats)
-    masked = batch * static_cache.masked(stack, run, formats) if question.static_tokens else 0
+    static = question.static_tokens and stack.causal  # an encoder knows of no cache
+    masked = batch * static_cache.masked(stack, run, formats) if static else 0
     likely = kept + once + masked + batch * transformer.held(stack, run, formats)
+    front = 0 if stack.causal else sound.front(question)
+    if front > likely:
+        return Part(
+            ComponentName.ACTIVATIONS,
+            spread(sound.given(question) + front, *CONVOLUTIONS, SMALL_TENSORS),
+            "the sound, and the widest convolution along it: batch x (input + output) x B",
+        )
     return Part(
         ComponentName.ACTIVATIONS,
-        spread(likely, *TEMPORARIES, SMALL_TENSORS),
+        spread(sound.given(question) + likely, *TEMPORARIES, SMALL_TENSORS),
         "batch x tokens x (widths of the feed-forward part + 4 hidden) x B of one layer; "
         "eager attention: + batch x heads x tokens^2 x 2 B and, if raised, 4",
     )
@@ -100,7 +112,7 @@ def _decode_temporaries(question: Question) -> Part:
     # The cache of a layer grows by concatenation: for a moment its old and its new keys and values are both there.
     grown = 0 if question.static_tokens else 2 * batch * keys * decoder.kv_width * size
     memory = question.input_tokens if decoder.cross_attention else 0
-    encoded = batch * memory * question.architecture.hidden * size
+    encoded = batch * memory * question.architecture.hidden * size + sound.given(question)
     step = Pass(1, keys, memory, question.eager(decoder), cached=True)
     once = transformer.held_once(decoder, step, question.formats)
     masked = batch * static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0

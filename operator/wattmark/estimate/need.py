@@ -6,6 +6,7 @@ from wattmark.api.answers import ComponentName, Need, Source
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.api.parallelism import ParallelismType
+from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
 from wattmark.estimate.answer import host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, workspace
@@ -22,6 +23,8 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     """Every phase with its parts, or why there is no formula for this model."""
     if question.architecture.unmodelled:
         return Unknown(f"the closed form does not describe {question.architecture.unmodelled}")
+    if question.architecture.only_inference and question.resolved.workload_type is not WorkloadType.INFERENCE:
+        return Unknown(f"the closed form does not describe {question.architecture.only_inference}")
     for stack in question.stacks:
         if stack.activation not in HELD_WIDTHS:
             return Unknown(f"the closed form does not know what activation {stack.activation!r:.40} saves")

@@ -88,9 +88,11 @@ class Question:
 
     @property
     def input_tokens(self) -> int:
-        """Tokens that go in, per sample; of an image, its patches and the class token."""
+        """Tokens that go in, per sample; of an image, its patches and the class token; of a sound, its places."""
         if self.architecture.image is not None:
             return self.architecture.max_positions or 0
+        if self.architecture.audio is not None:
+            return self.architecture.audio.tokens(self.resolved.input.audio_seconds or 0)
         return self.resolved.input.input_tokens or 0
 
     @property

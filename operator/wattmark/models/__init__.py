@@ -13,6 +13,7 @@ from wattmark.models.architecture import (
     Per,
     Stack,
     Unsupported,
+    Wave,
     Weights,
 )
 from wattmark.models.config import architecture, listed
@@ -37,6 +38,7 @@ __all__ = [
     "Per",
     "Stack",
     "Unsupported",
+    "Wave",
     "Weights",
     "architecture",
     "flops",

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+SAMPLES_PER_SECOND = 16_000  # what every speech model of transformers was trained at
+
 
 class Family(StrEnum):
     """How a model is run: which passes it has and what it reads."""
@@ -173,15 +175,44 @@ class Image:
 
 
 @dataclass(frozen=True, slots=True)
+class Wave:
+    """One convolution along a sound, and an activation behind it: each of `width` channels has a value every `stride`.
+
+    It reads `kernel` places at a time, with `padding` more at either end.
+    """
+
+    width: int
+    kernel: int
+    stride: int
+    padding: int = 0
+
+    def length(self, length: int) -> int:
+        """Places that it gives of so many."""
+        return max(0, length + 2 * self.padding - self.kernel) // self.stride + 1
+
+
+@dataclass(frozen=True, slots=True)
 class Audio:
     """What a speech model hears, at 16,000 samples a second: the waveform itself, or log-mel frames, 100 a second.
 
     `mel_bins` are the values of a frame and `frames` how many the model takes, no more and no fewer; both are None for
-    a model that hears the waveform, of any length.
+    a model that hears the waveform, of any length. `waves` are the convolutions that make tokens of it.
     """
 
     mel_bins: int | None
     frames: int | None
+    waves: tuple[Wave, ...]
+
+    def places(self, seconds: int) -> int:
+        """Frames, or values of the waveform, of a sound of this length."""
+        return self.frames or seconds * SAMPLES_PER_SECOND
+
+    def tokens(self, seconds: int) -> int:
+        """Tokens that a sound of this length becomes."""
+        length = self.places(seconds)
+        for wave in self.waves:
+            length = wave.length(length)
+        return length
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,8 +244,9 @@ class Architecture:
     keeping what they save, `static_cache` that its generation reads a cache of
     fixed length rightly. `buffers` are floating-point elements in the weights' format that are no parameters,
     `table_bytes` the bytes of fixed tables (masks, positions) whose format does not follow the weights'.
-    `unmodelled` names what of its layers the closed form of memory does not describe; where it is not empty, no
-    need is given. `unrunnable` says why the runner, which builds transformers' classes, cannot build this one.
+    `unmodelled` names what of its layers the closed form of memory does not describe; where it is not empty, no need
+    is given. `only_inference` names what of training and of analyses it does not, of which no need is given then.
+    `unrunnable` says why the runner, which builds transformers' classes, cannot build this one.
     """
 
     model_type: str
@@ -240,6 +272,7 @@ class Architecture:
     buffers: int = 0
     table_bytes: int = 0
     unmodelled: str = ""
+    only_inference: str = ""
     unrunnable: str = ""
 
     def head_weights(self, head: Head) -> tuple[Weights, ...]:

@@ -2,7 +2,19 @@
 
 from collections.abc import Iterator
 
-from wattmark.models.architecture import Architecture, Audio, Family, Head, Kind, Modality, Norm, Per, Stack, Weights
+from wattmark.models.architecture import (
+    Architecture,
+    Audio,
+    Family,
+    Head,
+    Kind,
+    Modality,
+    Norm,
+    Per,
+    Stack,
+    Wave,
+    Weights,
+)
 from wattmark.models.fields import Fields, OddFieldError, divides
 from wattmark.models.layers import attention, linear, mlp, norm
 
@@ -48,25 +60,34 @@ def wav2vec2(fields: Fields) -> Architecture:
         heads=((Head.BASE, ()), (Head.AUDIO_CLASSIFICATION, classifier)),
         encoder=stack,
         labels=labels,
-        audio=Audio(None, None),
-        unmodelled="what convolutions over a waveform keep",
+        audio=Audio(None, None, tuple(_waves(fields))),
+        # A norm over channels has to turn them, and the copies that its kernel makes of that no trace sees.
+        unmodelled=""
+        if fields.raw("feat_extract_norm") != "layer"
+        else "copies around norms over a waveform's channels",
+        only_inference="what convolutions over a waveform save",
     )
+
+
+def _waves(fields: Fields) -> Iterator[Wave]:
+    """Convolutions over the waveform."""
+    plan = {name: fields.integers(name) if name in fields else own for name, own in _CONVOLUTIONS.items()}
+    if len({len(values) for values in plan.values()}) != 1:
+        raise OddFieldError("conv_dim", f"differs in length from another of {', '.join(_CONVOLUTIONS)}")
+    yield from map(Wave, plan["conv_dim"], plan["conv_kernel"], plan["conv_stride"])
 
 
 def _front(fields: Fields, hidden: int) -> Iterator[Weights]:
     """What stands before the layers: features of the waveform, their projection, the mask, the positions."""
-    plan = {name: fields.integers(name) if name in fields else own for name, own in _CONVOLUTIONS.items()}
-    if len({len(values) for values in plan.values()}) != 1:
-        raise OddFieldError("conv_dim", f"differs in length from another of {', '.join(_CONVOLUTIONS)}")
     kind, biased = fields.text("feat_extract_norm", default="group"), fields.flag("conv_bias", default=False)
     if kind not in ("group", "layer"):
         raise OddFieldError("feat_extract_norm", f"is {kind!r:.60}, not group or layer")
     before = 1
-    for number, (width, kernel) in enumerate(zip(plan["conv_dim"], plan["conv_kernel"], strict=True)):
-        yield Weights(f"features.{number}", Kind.CONVOLUTION, width, before * kernel, bias=biased)
+    for number, wave in enumerate(_waves(fields)):
+        yield Weights(f"features.{number}", Kind.CONVOLUTION, wave.width, before * wave.kernel, bias=biased)
         if kind == "layer" or not number:
-            yield norm(f"features.{number}.norm", width, Norm.LAYER)
-        before = width
+            yield norm(f"features.{number}.norm", wave.width, Norm.LAYER)
+        before = wave.width
     yield norm("projection.norm", before, Norm.LAYER)
     yield linear("projection", before, hidden, TOKEN)
     if fields.share("mask_time_prob", default=0.05) or fields.share("mask_feature_prob", default=0.0):

@@ -1,6 +1,18 @@
 """Whisper, as transformers builds it."""
 
-from wattmark.models.architecture import Architecture, Audio, Family, Head, Kind, Modality, Norm, Per, Stack, Weights
+from wattmark.models.architecture import (
+    Architecture,
+    Audio,
+    Family,
+    Head,
+    Kind,
+    Modality,
+    Norm,
+    Per,
+    Stack,
+    Wave,
+    Weights,
+)
 from wattmark.models.fields import Fields, divides
 from wattmark.models.layers import attention, embedding, lm_head, mlp, norm
 
@@ -35,8 +47,12 @@ def whisper(fields: Fields) -> Architecture:
         max_positions=targets,
         tied=tied,
         checkpoint_tied=tied,
-        audio=Audio(mel_bins, FRAMES_A_POSITION * sources),
-        unmodelled="a speech model's passes: its encoder and decoder read sequences of different kinds",
+        audio=Audio(
+            mel_bins,
+            FRAMES_A_POSITION * sources,
+            (Wave(hidden, 3, 1, padding=1), Wave(hidden, 3, FRAMES_A_POSITION, padding=1)),
+        ),
+        only_inference="what an encoder and a decoder save that read sequences of different kinds",
     )
 
 
