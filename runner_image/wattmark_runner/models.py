@@ -12,7 +12,7 @@ from wattmark.api.order import Resolved, RunOrder
 from wattmark.api.report import RunFailure
 from wattmark.api.runtime import Attention
 from wattmark.api.workload import WorkloadType
-from wattmark.models import Architecture, Family, Unsupported, architecture, head_for, listed
+from wattmark.models import Architecture, Family, Head, Unsupported, architecture, head_for, listed
 from wattmark.models.resolve import Impossible, resolve
 from wattmark_runner.checkpoint import Match, load_checkpoint
 from wattmark_runner.device import Device
@@ -178,7 +178,11 @@ def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[A
     transformers.logging.disable_progress_bar()
     config = transformers.CONFIG_MAPPING[known.model_type].from_dict(source.config)
     config.architectures = config.architectures or []  # looked through where a type has several classes, even if None
-    auto_class = getattr(transformers, head_for(known, resolved.workload_type, resolved.analysis).value)
+    head = head_for(known, resolved.workload_type, resolved.analysis)
+    if head is Head.SEQUENCE_CLASSIFICATION and config.num_labels > 1:
+        # What BERT finds out from the first labels. DeBERTa looks through all labels for it, which a trace cannot.
+        config.problem_type = "single_label_classification"
+    auto_class = getattr(transformers, head.value)
     auto_class._model_mapping[type(config)]  # the lookup imports the module
     return auto_class, config
 
@@ -200,6 +204,10 @@ def _build(
     if order.weights is Weights.RANDOM:
         with device:  # initialised where it will run: a GPU fills 8 billion parameters in a second, a CPU in a minute
             model = auto_class.from_config(config, trust_remote_code=False, **options)
+        # DeBERTa makes some biases fp32 whatever is asked for; a checkpoint's are loaded in the format of the others.
+        for parameter in model.parameters():
+            if parameter.dtype != chosen.weights:
+                parameter.data = parameter.data.to(chosen.weights)
     else:
         from transformers.models.auto.auto_factory import _get_model_class
 

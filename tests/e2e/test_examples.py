@@ -23,7 +23,11 @@ MANIFESTS = {
     d["metadata"]["name"]: d for p in sorted(EXAMPLES.glob("*.yaml")) for d in yaml.safe_load_all(p.read_text())
 }
 RUNS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "BenchmarkJob"]
-MODEL_CLASSES = {"llama": "LlamaForCausalLM", "gpt2": "GPT2LMHeadModel", "deberta": "DebertaV2Model"}
+MODEL_CLASSES = {
+    "llama": "LlamaForCausalLM",
+    "gpt2": "GPT2LMHeadModel",
+    "deberta": "DebertaV2ForSequenceClassification",
+}
 CHECKS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "ModelCheck"]
 GENERATING = [n for n in RUNS if "outputTokens" in json.dumps(MANIFESTS[n])]
 

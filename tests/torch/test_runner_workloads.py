@@ -205,6 +205,10 @@ def test_inference_runs_in_half_precision(precision: str) -> None:
     check_the_reckoning(measured(order("llama", "inference", output_tokens=OUTPUT_TOKENS, precision=precision)))
 
 
+def test_a_class_that_makes_some_of_its_biases_fp32_runs_in_half_precision_too() -> None:
+    check_the_reckoning(measured(order("deberta", "inference", precision="bf16")))
+
+
 @pytest.mark.parametrize("precision", ["bf16", "bf16-mixed"])
 def test_training_runs_in_half_and_mixed_precision(precision: str) -> None:
     check_the_reckoning(measured(order("gpt2", "training", precision=precision)))

@@ -121,6 +121,16 @@ def test_a_gpus_kernel_is_not_written_out_in_steps() -> None:
     assert len(made) == 2  # a gradient of one element, for the sum's; silu's, all at once
 
 
+@pytest.mark.parametrize("kind", ["bert", "deberta-v2"])
+def test_no_class_looks_at_labels_that_a_trace_does_not_have(kind: str) -> None:
+    config = BERT | {"model_type": kind, "relative_attention": True, "pos_att_type": "c2p|p2c"}
+    assert trace(order(config, training(64)), AMPERE).peak_phase in (
+        Phase.FORWARD,
+        Phase.BACKWARD,
+        Phase.OPTIMIZER_STEP,
+    )
+
+
 def test_nothing_stays_behind_when_a_trace_is_done() -> None:
     before = torch.autocast, torch.is_autocast_enabled, torch.clear_autocast_cache
     trace(order(BERT, {"type": "Inference", "inference": {}}), AMPERE)

@@ -1,6 +1,7 @@
 """The closed form of inference against a trace of the runner's own workload, on a GPU that is not there.
 
-Of models that hear, whose convolutions no CPU computes as a GPU does, and of those that read and then write.
+Of models that hear, whose convolutions no CPU computes as a GPU does; of those that attend to positions apart, with
+tables of indices; and of those that read and then write.
 """
 
 from typing import Any
@@ -24,6 +25,15 @@ WAV2VEC2: dict[str, Any] = {
     "model_type": "wav2vec2", "num_hidden_layers": 3, "hidden_size": 256, "num_attention_heads": 4,
     "intermediate_size": 1024, "vocab_size": 32,
 }  # fmt: skip
+DEBERTA: dict[str, Any] = {
+    "model_type": "deberta", "num_hidden_layers": 4, "hidden_size": 256, "num_attention_heads": 4,
+    "intermediate_size": 1024, "vocab_size": 1000, "relative_attention": True, "pos_att_type": "c2p|p2c",
+    "max_relative_positions": -1, "position_biased_input": False,
+}  # fmt: skip
+DEBERTA_V3: dict[str, Any] = DEBERTA | {
+    "model_type": "deberta-v2", "position_buckets": 64, "share_att_key": True, "norm_rel_ebd": "layer_norm",
+}  # fmt: skip
+DEBERTA_V2 = DEBERTA_V3 | {"conv_kernel_size": 3, "share_att_key": False}
 WIDE = {"conv_dim": [32] * 7, "hidden_size": 512, "intermediate_size": 2048}  # layers outweigh convolutions
 SHALLOW = {"encoder_layers": 1, "decoder_layers": 12}  # the cache outweighs the encoder
 
@@ -38,8 +48,12 @@ def heard(seconds: int) -> dict[str, Any]:
     return {"audio": {"seconds": seconds}}
 
 
-def written(tokens: int, **read: int) -> dict[str, Any]:
-    return {"text": {"outputTokens": tokens, **read}}
+def read(tokens: int) -> dict[str, Any]:
+    return {"text": {"inputTokens": tokens}}
+
+
+def written(tokens: int, **more: int) -> dict[str, Any]:
+    return {"text": {"outputTokens": tokens, **more}}
 
 
 def part(found: Need, name: ComponentName) -> int:
@@ -58,6 +72,11 @@ def part(found: Need, name: ComponentName) -> int:
         pytest.param(WAV2VEC2, 1, heard(60), Attention.AUTO, None, id="wav2vec 2.0, a long sound"),
         pytest.param(WAV2VEC2 | WIDE, 16, heard(10), Attention.AUTO, None, id="wav2vec 2.0, layers above all"),
         pytest.param(WAV2VEC2 | WIDE, 4, heard(30), Attention.EAGER, None, id="wav2vec 2.0 with eager attention"),
+        pytest.param(DEBERTA, 8, read(256), Attention.AUTO, None, id="DeBERTa"),
+        pytest.param(DEBERTA, 512, read(24), Attention.AUTO, None, id="DeBERTa, a few tokens"),
+        pytest.param(DEBERTA_V3, 8, read(256), Attention.AUTO, None, id="DeBERTa v3"),
+        pytest.param(DEBERTA_V3, 512, read(24), Attention.EAGER, None, id="DeBERTa v3, a few tokens"),
+        pytest.param(DEBERTA_V2, 8, read(256), Attention.AUTO, None, id="DeBERTa v2, with a convolution"),
         pytest.param(T5, 16, written(4, inputTokens=512), Attention.AUTO, None, id="T5"),
         pytest.param(T5 | {"num_layers": 1, "num_decoder_layers": 12}, 16, written(3, inputTokens=512), Attention.AUTO,
                      None, id="T5, cache above all"),
@@ -69,11 +88,11 @@ def test_the_predicted_peak_is_the_traced_one(
 ) -> None:  # fmt: skip
     shape = {"batchSizePerDevice": batch, "input": sample} | ({} if cache is None else {"cache": cache})
     told = order(config, {"type": "Inference", "inference": shape}, precision, attention)
-    read = architecture(config)
-    assert isinstance(read, Architecture)
-    resolved = resolve(read, told.workload, told.runtime, 1)
+    known = architecture(config)
+    assert isinstance(known, Architecture)
+    resolved = resolve(known, told.workload, told.runtime, 1)
     assert not isinstance(resolved, Impossible), resolved
-    predicted, traced = need(read, resolved, Weights.RANDOM, AMPERE), trace(told, AMPERE)
+    predicted, traced = need(known, resolved, Weights.RANDOM, AMPERE), trace(told, AMPERE)
     assert isinstance(predicted, Need)
     assert predicted.allocated_bytes.low <= traced.allocated_bytes.likely <= predicted.allocated_bytes.high
     # Weights are exact, and would hide what is not.

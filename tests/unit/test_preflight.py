@@ -132,16 +132,16 @@ def asked(method: str, **fields: Any) -> ModelCheckSpec:
     return ModelCheckSpec.read({"model": GPT2, "method": method, **fields})
 
 
-DEBERTA = {"id": "microsoft/deberta-v3-small"}
+EFFICIENTNET = {"id": "google/efficientnet-b0"}
 ON_VOLUME = {"id": "mine", "source": VOLUME}
 UNLISTED = {"id": "mine", "source": {"type": "Inline", "inline": {"config": '{"model_type": "opt"}'}}}
 UNET = {"id": "unet"}
 NEEDS = [
     pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
-    pytest.param("ClosedForm", DEBERTA, False, id="even where it is Unknown"),
+    pytest.param("ClosedForm", EFFICIENTNET, False, id="even where it is Unknown"),
     pytest.param("ClosedForm", ON_VOLUME, False, id="or where only a Pod can read the model"),
     pytest.param("Auto", GPT2, False, id="there is a closed form"),
-    pytest.param("Auto", DEBERTA, True, id="there is none"),
+    pytest.param("Auto", EFFICIENTNET, True, id="there is none"),
     pytest.param("ClosedForm", UNLISTED, False, id="or where the type is not listed"),
     pytest.param("Auto", UNLISTED, True, id="the type is not listed"),
     pytest.param("Traced", UNLISTED, True, id="a trace of such a type is asked for"),
@@ -168,7 +168,7 @@ def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [DEBERTA, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
+    "model", [EFFICIENTNET, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
 )
 def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
     spec = asked("ClosedForm", model=model)

@@ -76,6 +76,10 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
     batch, formats = question.batch, question.formats
     kept = batch * run.memory * question.architecture.hidden * formats.compute + question.pixel_bytes
     kept += sound.kept(question)
+    if stack.keeps_states:
+        kept += (
+            (stack.layers - 1) * batch * run.tokens * stack.hidden * formats.compute
+        )  # the last one's is held anyway
     if question.output_tokens and stack.cross_attention:
         kept += 2 * batch * run.memory * stack.kv_width * formats.compute  # keys and values: the cache takes a copy
     once = transformer.held_once(stack, run, formats)

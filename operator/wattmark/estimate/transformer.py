@@ -66,6 +66,8 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
     query and value. Eager attention: see `_eager_held`; its scores outlive it, because the layer holds what it was
     given till its own end.
     """
+    if stack.relative_span:
+        return _apart_held(stack, run, formats)
     size = formats.compute
     before = (run.embedded + 1) * stack.hidden * formats.stream + (
         0 if stack.post_norms else stack.hidden * formats.stream
@@ -112,6 +114,34 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
     return attention + stack.heads * run.tokens * keys * scores + _old_scores(stack, run, formats, ended=False)
 
 
+def _span(stack: Stack, run: Pass) -> int:
+    """Relative positions that are told apart."""
+    return 2 * (stack.relative_span if stack.whole_span else min(run.tokens, stack.relative_span))
+
+
+def _apart_held(stack: Stack, run: Pass, formats: Formats) -> int:
+    """The widest moment of a layer that attends to content and to positions apart: what positions say is gathered.
+
+    Scores of content, of content to positions and their sum are there, those of positions to content for each position
+    told apart, and what is gathered of them. The layer's input; query, key and value, of one matrix also its result;
+    positions as queries and keys, for each sample where all are told apart, else a copy for the product; and the mask,
+    in fp32. Of few tokens the feed-forward part is wider, between its input, attention's result and the activation; or
+    its end, where the first DeBERTa normalizes in fp32, step by step: three versions.
+    """
+    size, mask = formats.compute, 4 * run.tokens * run.keys
+    span, scores = _span(stack, run), stack.heads * run.tokens * run.keys
+    wide, positions = stack.heads * run.tokens * span, span * stack.query_width
+    if stack.whole_span:
+        apart = 4 * scores + max(wide, scores) + 2 * positions
+    else:
+        apart = 3 * scores + wide + max(scores, positions)
+    hidden = (1 + (3 if stack.whole_span else 5)) * stack.hidden
+    forward = (2 * stack.hidden + HELD_WIDTHS[stack.activation] * stack.intermediate) * size
+    if not stack.whole_span:
+        forward = max(forward, (4 * stack.hidden + stack.intermediate) * size + 3 * 4 * stack.hidden)
+    return max((apart + run.tokens * hidden) * size, run.tokens * forward) + mask
+
+
 def _old_scores(stack: Stack, run: Pass, formats: Formats, *, ended: bool) -> int:
     """Scores that nobody reads any more, in the layer's attention or, `ended`, behind it.
 
@@ -126,7 +156,14 @@ def _old_scores(stack: Stack, run: Pass, formats: Formats, *, ended: bool) -> in
 
 
 def held_once(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Bytes of temporaries that do not grow with the batch: the position bias, and its copy for the layer that runs."""
+    """Bytes of temporaries that do not grow with the batch: the position bias, and its copy for the layer that runs.
+
+    Of positions that are attended to apart: their embeddings, normalized, or as keys and queries; and three tables of
+    8-byte indices.
+    """
+    if stack.relative_span:
+        positions = (1 if stack.whole_span else 2) * _span(stack, run) * stack.hidden * formats.compute
+        return positions + 3 * 8 * run.tokens * run.keys
     if not stack.position_bias:
         return 0
     return 2 * stack.heads * run.tokens * max(run.keys, run.memory) * formats.compute

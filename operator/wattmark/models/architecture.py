@@ -115,7 +115,9 @@ class Stack:
 
     `unfused_attention` tells that the class knows only eager attention, `fp32_scores` that this raises query and key to
     fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
-    `returns_scores` that the layer gives them back, asked or not.
+    `returns_scores` that the layer gives them back, asked or not; `keeps_states` that what each layer gives is kept to
+    the end of the pass, asked or not. `relative_span` is how many tokens to either side positions are told apart that
+    are attended to beside the content, 0 where they are not; `whole_span` that all of them are, however few the tokens.
     """
 
     layers: int
@@ -143,6 +145,9 @@ class Stack:
     fp32_softmax: bool = False
     capped_scores: bool = False
     returns_scores: bool = False
+    keeps_states: bool = False
+    relative_span: int = 0
+    whole_span: bool = False
     cross_attention: bool = False
     position_bias: bool = False
     window_tokens: int | None = None

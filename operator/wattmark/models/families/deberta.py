@@ -12,7 +12,8 @@ TOKEN = Per.ENCODER_TOKEN
 def deberta(fields: Fields) -> Architecture:
     """DeBERTa: content and relative position are attended to apart; one matrix for query, key and value."""
     fields.must_not("talking_head")
-    stack, kinds = _stack(fields), _position_kinds(fields)
+    kinds = _position_kinds(fields)
+    stack = _stack(fields, _reach(fields), whole_span=False)
     hidden, layers, relative = stack.hidden, stack.layers, fields.flag("relative_attention", default=False)
     more: list[Weights] = [
         linear("layers.attention.joint", hidden, 3 * hidden, TOKEN, bias=False, count=layers),
@@ -25,12 +26,13 @@ def deberta(fields: Fields) -> Architecture:
             more.append(linear("layers.attention.position_key", hidden, hidden, Per.SAMPLE, bias=False, count=layers))
         if "p2c" in kinds:
             more.append(linear("layers.attention.position_query", hidden, hidden, Per.SAMPLE, count=layers))
-    return _encoder(fields, stack, tuple(more))
+    return _encoder(fields, stack, tuple(more), kinds)
 
 
 def deberta_v2(fields: Fields) -> Architecture:
     """DeBERTa v2 and v3: positions share the projections of content, and are counted in buckets."""
-    stack, kinds = _stack(fields), _position_kinds(fields)
+    kinds = _position_kinds(fields)
+    stack = _stack(fields, _buckets(fields) or _reach(fields), whole_span=True)
     hidden, layers, relative = stack.hidden, stack.layers, fields.flag("relative_attention", default=False)
     more: list[Weights] = list(attention("layers.attention", stack, TOKEN, qkv_bias=True, out_bias=True))
     if relative:
@@ -44,10 +46,10 @@ def deberta_v2(fields: Fields) -> Architecture:
         inputs = divides("conv_groups", hidden, fields.integer("conv_groups", default=1))
         more.append(Weights("convolution", Kind.CONVOLUTION, hidden, inputs * kernel, bias=True, per=TOKEN))
         more.append(norm("convolution.norm", hidden, Norm.LAYER))
-    return _encoder(fields, stack, tuple(more))
+    return _encoder(fields, stack, tuple(more), kinds)
 
 
-def _stack(fields: Fields) -> Stack:
+def _stack(fields: Fields, span: int, *, whole_span: bool) -> Stack:
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
     size = divides("hidden_size", hidden, heads)
     if fields.optional("attention_head_size") not in (None, size):
@@ -63,6 +65,9 @@ def _stack(fields: Fields) -> Stack:
         causal=False,
         activation=fields.text("hidden_act", default="gelu"),
         unfused_attention=True,
+        keeps_states=True,
+        relative_span=span if fields.flag("relative_attention", default=False) else 0,
+        whole_span=whole_span,
         hidden_dropout=fields.share("hidden_dropout_prob", default=0.1),
         attention_dropout=fields.share("attention_probs_dropout_prob", default=0.1),
     )
@@ -103,7 +108,9 @@ def _embeddings(fields: Fields, hidden: int) -> Iterator[Weights]:
     yield norm("embeddings.norm", hidden, Norm.LAYER)
 
 
-def _encoder(fields: Fields, stack: Stack, attention_weights: tuple[Weights, ...]) -> Architecture:
+def _encoder(
+    fields: Fields, stack: Stack, attention_weights: tuple[Weights, ...], kinds: tuple[str, ...]
+) -> Architecture:
     hidden, labels = stack.hidden, fields.labels()
     pooled = fields.integer("pooler_hidden_size", default=hidden)
     classifier = (linear("pooler", pooled, pooled, Per.SAMPLE), linear("classifier", hidden, labels, Per.SAMPLE))
@@ -123,5 +130,6 @@ def _encoder(fields: Fields, stack: Stack, attention_weights: tuple[Weights, ...
         vocab=fields.integer("vocab_size"),
         max_positions=fields.integer("max_position_embeddings", default=512),
         labels=labels,
-        unmodelled="what attention to content and to positions apart keeps",
+        unmodelled="" if stack.relative_span and len(kinds) == 2 else "attention to content or to positions alone",
+        only_inference="what attention to content and to positions apart saves",
     )
