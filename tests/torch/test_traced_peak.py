@@ -1,7 +1,7 @@
 """The closed form of inference against a trace of the runner's own workload, on a GPU that is not there.
 
-Of models that hear, whose convolutions no CPU computes as a GPU does; of those that attend to positions apart, with
-tables of indices; and of those that read and then write.
+Of models that hear, whose convolutions no CPU computes as a GPU does; of those that convolve each channel alone, or
+attend to positions apart; and of those that read and then write.
 """
 
 from typing import Any
@@ -34,6 +34,11 @@ DEBERTA_V3: dict[str, Any] = DEBERTA | {
     "model_type": "deberta-v2", "position_buckets": 64, "share_att_key": True, "norm_rel_ebd": "layer_norm",
 }  # fmt: skip
 DEBERTA_V2 = DEBERTA_V3 | {"conv_kernel_size": 3, "share_att_key": False}
+EFFICIENTNET: dict[str, Any] = {
+    "model_type": "efficientnet", "image_size": 224, "width_coefficient": 1.0, "depth_coefficient": 1.0,
+    "hidden_dim": 1280,
+}  # fmt: skip
+FLAT = {"strides": [1] * 7}
 WIDE = {"conv_dim": [32] * 7, "hidden_size": 512, "intermediate_size": 2048}  # layers outweigh convolutions
 SHALLOW = {"encoder_layers": 1, "decoder_layers": 12}  # the cache outweighs the encoder
 
@@ -46,6 +51,10 @@ T5: dict[str, Any] = {
 
 def heard(seconds: int) -> dict[str, Any]:
     return {"audio": {"seconds": seconds}}
+
+
+def seen(height: int, width: int) -> dict[str, Any]:
+    return {"image": {"heightPixels": height, "widthPixels": width}}
 
 
 def read(tokens: int) -> dict[str, Any]:
@@ -72,6 +81,9 @@ def part(found: Need, name: ComponentName) -> int:
         pytest.param(WAV2VEC2, 1, heard(60), Attention.AUTO, None, id="wav2vec 2.0, a long sound"),
         pytest.param(WAV2VEC2 | WIDE, 16, heard(10), Attention.AUTO, None, id="wav2vec 2.0, layers above all"),
         pytest.param(WAV2VEC2 | WIDE, 4, heard(30), Attention.EAGER, None, id="wav2vec 2.0 with eager attention"),
+        pytest.param(EFFICIENTNET, 32, seen(224, 224), Attention.AUTO, None, id="EfficientNet"),
+        pytest.param(EFFICIENTNET, 16, seen(190, 320), Attention.AUTO, None, id="EfficientNet, an oblong image"),
+        pytest.param(EFFICIENTNET | FLAT, 32, seen(128, 128), Attention.AUTO, None, id="EfficientNet, nothing halved"),
         pytest.param(DEBERTA, 8, read(256), Attention.AUTO, None, id="DeBERTa"),
         pytest.param(DEBERTA, 512, read(24), Attention.AUTO, None, id="DeBERTa, a few tokens"),
         pytest.param(DEBERTA_V3, 8, read(256), Attention.AUTO, None, id="DeBERTa v3"),

@@ -132,16 +132,16 @@ def asked(method: str, **fields: Any) -> ModelCheckSpec:
     return ModelCheckSpec.read({"model": GPT2, "method": method, **fields})
 
 
-EFFICIENTNET = {"id": "google/efficientnet-b0"}
+XLS_R = {"id": "facebook/wav2vec2-xls-r-300m"}
 ON_VOLUME = {"id": "mine", "source": VOLUME}
 UNLISTED = {"id": "mine", "source": {"type": "Inline", "inline": {"config": '{"model_type": "opt"}'}}}
 UNET = {"id": "unet"}
 NEEDS = [
     pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
-    pytest.param("ClosedForm", EFFICIENTNET, False, id="even where it is Unknown"),
+    pytest.param("ClosedForm", XLS_R, False, id="even where it is Unknown"),
     pytest.param("ClosedForm", ON_VOLUME, False, id="or where only a Pod can read the model"),
     pytest.param("Auto", GPT2, False, id="there is a closed form"),
-    pytest.param("Auto", EFFICIENTNET, True, id="there is none"),
+    pytest.param("Auto", XLS_R, True, id="there is none"),
     pytest.param("ClosedForm", UNLISTED, False, id="or where the type is not listed"),
     pytest.param("Auto", UNLISTED, True, id="the type is not listed"),
     pytest.param("Traced", UNLISTED, True, id="a trace of such a type is asked for"),
@@ -168,7 +168,7 @@ def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
 
 
 @pytest.mark.parametrize(
-    "model", [EFFICIENTNET, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
+    "model", [XLS_R, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
 )
 def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
     spec = asked("ClosedForm", model=model)

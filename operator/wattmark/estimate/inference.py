@@ -1,7 +1,7 @@
 """Memory of inference: load, one forward pass, prefill and decode."""
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, quantized, sound, static_cache, transformer
+from wattmark.estimate import convolution, inverted, quantized, sound, static_cache, transformer
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
@@ -67,6 +67,12 @@ def _temporaries(question: Question) -> Part:
             spread(likely, *CONVOLUTIONS, SMALL_TENSORS),
             "widest convolution: batch x (image + input + output + larger of both) x B, from the plan of layers",
         )
+    if question.architecture.inverted:
+        return Part(
+            ComponentName.ACTIVATIONS,
+            spread(inverted.held(question), *CONVOLUTIONS, SMALL_TENSORS),
+            "widest block: batch x (input + widened + twice what its channels' convolution gives) x B",
+        )
     ((stack, run),) = question.passes()
     return _layer(question, stack, run)
 
@@ -77,9 +83,8 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
     kept = batch * run.memory * question.architecture.hidden * formats.compute + question.pixel_bytes
     kept += sound.kept(question)
     if stack.keeps_states:
-        kept += (
-            (stack.layers - 1) * batch * run.tokens * stack.hidden * formats.compute
-        )  # the last one's is held anyway
+        others = stack.layers - 1  # the last one's input is held anyway
+        kept += others * batch * run.tokens * stack.hidden * formats.compute
     if question.output_tokens and stack.cross_attention:
         kept += 2 * batch * run.memory * stack.kv_width * formats.compute  # keys and values: the cache takes a copy
     once = transformer.held_once(stack, run, formats)

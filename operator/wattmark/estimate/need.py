@@ -14,7 +14,7 @@ from wattmark.estimate.interval import MIB, Interval, highest
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.transformer import HELD_WIDTHS
-from wattmark.models import Architecture, Head
+from wattmark.models import Architecture, Family, Head
 
 SEGMENT_BYTES = 20 * MIB  # the allocator's step for tensors of 1 to 10 MiB: the last one is rarely full
 
@@ -67,7 +67,7 @@ def need(architecture: Architecture, resolved: Resolved, weights: Weights, gpu: 
     fullest = highest([phase.allocated for phase in every])
     if gpu is None:
         return on_cpu(peak, fullest, host_of_cpu_run(fullest))
-    convolutional = bool(architecture.convolutions)
+    convolutional = architecture.family is Family.CONVOLUTIONAL
     multiplies = not convolutional or question.head is not Head.BASE  # it is the classifier that does
     scratch = workspace(
         gpu, training=question.resolved.differentiates, convolutional=convolutional, multiplies=multiplies

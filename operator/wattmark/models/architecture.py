@@ -238,6 +238,20 @@ class Convolution:
 
 
 @dataclass(frozen=True, slots=True)
+class Inverted:
+    """A block that widens `channels_in` to `wide`, convolves each channel alone, and narrows to `channels_out`.
+
+    It reads an image of which the sides are divided by `before`, and gives one where they are by `downscale`.
+    """
+
+    channels_in: int
+    wide: int
+    channels_out: int
+    before: int
+    downscale: int
+
+
+@dataclass(frozen=True, slots=True)
 class Architecture:
     """A model's geometry and weights, from its transformers configuration.
 
@@ -269,6 +283,7 @@ class Architecture:
     image: Image | None = None
     audio: Audio | None = None
     convolutions: tuple[Convolution, ...] = ()
+    inverted: tuple[Inverted, ...] = ()
     labels: int | None = None
     projected_embeddings: bool = False
     capped_logits: bool = False

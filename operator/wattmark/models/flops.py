@@ -40,8 +40,8 @@ def flops(
     vocabulary. An image model ignores them all and takes `side_pixels` (height, width; default: its own size).
     ValueError for a model whose layers are not described.
     """
-    if architecture.unmodelled or architecture.audio:
-        raise ValueError(f"not described: {architecture.unmodelled or 'convolutions along a sound'}")
+    if architecture.unmodelled or architecture.audio or architecture.inverted:
+        raise ValueError(f"not described: {architecture.unmodelled or 'convolutions of a sound or of single channels'}")
     tokens = {
         Per.ENCODER_TOKEN: encoder_tokens,
         Per.DECODER_TOKEN: decoder_tokens,

@@ -3,12 +3,13 @@
 from collections.abc import Iterator
 from math import ceil
 
-from wattmark.models.architecture import Architecture, Family, Head, Image, Kind, Modality, Per, Weights
+from wattmark.models.architecture import Architecture, Family, Head, Image, Inverted, Kind, Modality, Per, Weights
 from wattmark.models.fields import Fields, OddFieldError
 from wattmark.models.layers import linear
 
 STEM_CHANNELS, TOP_CHANNELS = 32, 1280  # before scaling by the width
 MOST_BLOCKS = 1000
+SMALLEST = 1 << 24  # a division of sides beyond which one pixel is left of any image
 MOST_SCALING = 100.0
 _PLAN = {
     "kernel_sizes": [3, 3, 5, 3, 5, 5, 3],
@@ -16,6 +17,7 @@ _PLAN = {
     "out_channels": [16, 24, 40, 80, 112, 192, 320],
     "num_block_repeats": [1, 2, 2, 3, 3, 4, 1],
     "expand_ratios": [1, 6, 6, 6, 6, 6, 6],
+    "strides": [1, 2, 2, 2, 1, 2, 1],
 }
 
 
@@ -25,7 +27,8 @@ def efficientnet(fields: Fields) -> Architecture:
     stem, top = _scaled(fields, STEM_CHANNELS), _scaled(fields, TOP_CHANNELS)
     if fields.integer("hidden_dim", default=2560) != top:
         raise OddFieldError("hidden_dim", f"is not {top}, which the top of the network has")
-    blocks, last = _blocks(fields)
+    blocks, inverted = _blocks(fields)
+    last = inverted[-1].channels_out
     body = (*_normed("stem", stem, channels * 9), *blocks, *_normed("top", top, last))
     height, width = fields.pair("image_size", default=600)
     return Architecture(
@@ -40,12 +43,13 @@ def efficientnet(fields: Fields) -> Architecture:
         checkpointable=False,
         # Each batch norm keeps a running mean and variance.
         buffers=sum(2 * weight.outputs for weight in body if weight.kind is Kind.NORM),
-        unmodelled="what squeeze-and-excitation and convolutions of each channel alone keep",
+        inverted=inverted,
+        only_inference="what squeeze-and-excitation and convolutions of each channel alone save",
     )
 
 
-def _blocks(fields: Fields) -> tuple[tuple[Weights, ...], int]:
-    """The weights of all blocks, and the channels of the last one."""
+def _blocks(fields: Fields) -> tuple[tuple[Weights, ...], tuple[Inverted, ...]]:
+    """The weights of all blocks, and their plan."""
     plan = {name: fields.integers(name) if name in fields else tuple(own) for name, own in _PLAN.items()}
     if len({len(values) for values in plan.values()}) != 1:
         raise OddFieldError("num_block_repeats", f"differs in length from another of {', '.join(_PLAN)}")
@@ -55,14 +59,18 @@ def _blocks(fields: Fields) -> tuple[tuple[Weights, ...], int]:
     if sum(repeats) > MOST_BLOCKS:
         raise OddFieldError("num_block_repeats", f"makes more than {MOST_BLOCKS} blocks")
     found: list[Weights] = []
-    leaving = 0
+    blocks: list[Inverted] = []
+    leaving, before = 0, 2  # the stem halves the sides
     for stage, count in enumerate(repeats):
         arriving, leaving = (_scaled(fields, plan[name][stage]) for name in ("in_channels", "out_channels"))
         for block in range(count):
             inputs = leaving if block else arriving
             kernel, ratio = plan["kernel_sizes"][stage], plan["expand_ratios"][stage]
+            after = before if block else min(before * plan["strides"][stage], SMALLEST)
+            blocks.append(Inverted(inputs, inputs * ratio, leaving, before, after))
+            before = after
             found += _block(f"stage{stage + 1}.{block}", inputs, leaving, kernel, ratio, max(1, int(inputs * squeeze)))
-    return tuple(found), leaving
+    return tuple(found), tuple(blocks)
 
 
 def _block(name: str, inputs: int, outputs: int, kernel: int, ratio: int, squeezed: int) -> Iterator[Weights]:
