@@ -40,9 +40,9 @@ def heads_of_known_models() -> list[Any]:
     pairs: set[tuple[str, Head]] = set()
     families: set[str] = set()
     for model_id in known_ids():
-        config, read = known(model_id)
-        first = config["model_type"] not in families
-        families.add(config["model_type"])
+        _, read = known(model_id)
+        first = read.model_type not in families
+        families.add(read.model_type)
         pairs |= {(model_id, head_for(read, w)) for w in (WorkloadType if first else [WorkloadType.INFERENCE])}
     return [pytest.param(model_id, head, id=f"{model_id} {head}") for model_id, head in sorted(pairs)]
 

@@ -58,7 +58,7 @@ def test_shards_to_the_byte_and_the_peak(
 
 
 @pytest.mark.parametrize(
-    "name", [name for name in known_ids() if (found := lookup(name)) and found.config["model_type"] in KNOWN]
+    "name", [name for name in known_ids() if (found := lookup(name)) and found.config.get("model_type") in KNOWN]
 )
 def test_transformers_has_a_plan_for_what_is_estimated(name: str) -> None:
     known = lookup(name)
