@@ -32,7 +32,7 @@ def execute_trace(order: RunOrder) -> TraceReport:
     except Exception as error:
         if not isinstance(error, RunError):
             traceback.print_exc(limit=20, file=sys.stderr)
-        failure = _failure(error, token)
+        failure = why_not_traced(error, token)
     return trace_report(order.run_uid, order.question or "", found, failure)
 
 
@@ -51,7 +51,8 @@ def trace_report(run_uid: str, question: str, found: Trace | None, failure: Fail
     )
 
 
-def _failure(error: Exception, token: str | None) -> Failure:
+def why_not_traced(error: Exception, token: str | None) -> Failure:
+    """The failure that an exception amounts to, whatever raised it."""
     told = failure_of(error, "while tracing the model", None, None, (token,) if token else ())
     if type(error).__name__ not in _NEEDS_VALUES:
         return told

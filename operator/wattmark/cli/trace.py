@@ -26,17 +26,18 @@ def trace(file: Path, model_folder: Path | None, product: str | None, form: str)
     Without a product it is what the operator writes into status.need, else what it compares with such a GPU.
     """
     require_packages()
-    from wattmark_runner.failures import RunError  # torch is needed for this command alone
+    from wattmark_runner.execute_trace import why_not_traced  # torch is needed for this command alone
     from wattmark_runner.trace import trace as found_by
 
     name, spec = one(file, MODEL_CHECK, ModelCheckSpec)
     if spec.resources.gpus_per_node > 1:
         raise InvalidManifest(f"{file} cannot be traced: a trace is of one GPU, and spec.resources.gpusPerNode is more")
     gpu = _gpu(product)
+    order = _order(name, spec, model_folder)
     try:
-        found = found_by(_order(name, spec, model_folder), (kind_of(gpu),))
-    except RunError as error:
-        raise InvalidManifest(f"{file} cannot be traced: {error}") from error
+        found = found_by(order, (kind_of(gpu),))
+    except Exception as error:  # a model's code may raise anything
+        raise InvalidManifest(f"{file} cannot be traced: {why_not_traced(error, None).message}") from error
     told = traced(found, spec.model.weights, gpu).wire()
     print(json.dumps(told, indent=2) if form == "json" else str(yaml.safe_dump(told, sort_keys=False)).rstrip())
     return 0
@@ -51,15 +52,18 @@ def traced_here(name: str, spec: ModelCheckSpec) -> Trace | model_facts.Refusal:
             f"the question is answered by a trace, for which {' and '.join(absent)} must be installed here: install "
             "wattmark with its extra runner, or ask on a cluster",
         )
-    from wattmark_runner.failures import RunError
+    from wattmark_runner.execute_trace import why_not_traced
     from wattmark_runner.trace import trace as found_by
 
     try:
-        return found_by(_order(name, spec, None))
+        order = _order(name, spec, None)
     except InvalidManifest as invalid:
         return model_facts.Refusal(Reason.NOT_ESTIMATED, clean(invalid))
-    except RunError as error:
-        return model_facts.Refusal(Reason(error.reason.value), clean(error))
+    try:
+        return found_by(order)
+    except Exception as error:  # a model's code may raise anything
+        failure = why_not_traced(error, None)
+        return model_facts.Refusal(Reason(failure.reason.value), clean(failure.message))
 
 
 def _gpu(product: str | None) -> Gpu:
