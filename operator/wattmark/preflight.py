@@ -18,7 +18,7 @@ from wattmark.estimate import Gpu, Unknown
 from wattmark.estimate.traced import traced
 from wattmark.evidence import NO_EXPERIENCE, NOTHING_LEARNT, Experience, Lesson
 from wattmark.fit import verdicts
-from wattmark.fit.demand import Demand, Spec, demand, traced_demand
+from wattmark.fit.demand import Demand, Spec, TracedDemand, demand
 from wattmark.fit.fallbacks import fallbacks, with_patch
 from wattmark.fit.most import most_of_both
 from wattmark.fleet.nodes import (
@@ -210,7 +210,7 @@ def for_check(
     if isinstance(facts, Refusal):
         return Answer(facts, None, None, None, (), (), facts.reason, facts.message)
     if trace is not None:
-        found: _Verdict | Refusal = _traced(spec, facts, fleet, trace)
+        found: _Verdict | Refusal = _traced(spec, facts, fleet, trace, experience)
     else:
         found = _compared(spec, facts, fleet, experience, only_asks=True)
     if isinstance(found, Refusal):
@@ -288,12 +288,13 @@ def _with_way(spec: Spec, facts: Facts, why: str) -> str:
     return f"{why}; {TRACE_IT}" if _traceable(spec) else why
 
 
-def _traced(spec: ModelCheckSpec, facts: Facts, fleet: Fleet | None, trace: Trace) -> _Verdict:
+def _traced(spec: ModelCheckSpec, facts: Facts, fleet: Fleet | None, trace: Trace, experience: Experience) -> _Verdict:
     """The same from a trace, which is of one shape on every kind of GPU."""
     kinds = () if fleet is None else fleet.gpu
-    asked = replace(traced_demand(spec, trace, facts.architecture, facts.config), weights=facts.weights)
-    answers = verdicts.compare(asked, kinds).answers
-    found = _found(trace.resolved, traced(trace, spec.model.weights, Gpu()), fleet, answers)
+    wanted = TracedDemand(spec, trace, facts.architecture, facts.config, experience)
+    answers = verdicts.compare(replace(wanted.asked(), weights=facts.weights), kinds).answers
+    plain = traced(trace, spec.model.weights, Gpu())  # what `wattmark trace` says
+    found = replace(_found(trace.resolved, plain, fleet, answers), lesson=_lesson(wanted, kinds))
     fields = ["nodeTypes.largestBatchSizePerDevice", "nodeTypes.longestInputTokens"]
     if all(answer.verdict is not Verdict.FITS for answer in answers):
         fields.append("fallbacks")
@@ -317,7 +318,7 @@ def _gpus(kinds: tuple[NodeType, ...], found: tuple[NodeTypeAnswer, ...]) -> set
     return {verdicts.gpu_of(kind) for kind in kinds if kind.name in possible or not possible}
 
 
-def _lesson(wanted: Demand, kinds: tuple[NodeType, ...]) -> Lesson:
+def _lesson(wanted: Demand | TracedDemand, kinds: tuple[NodeType, ...]) -> Lesson:
     """What earlier runs say on the kind of node on which they say the most."""
     gpus = dict.fromkeys(verdicts.gpu_of(kind) for kind in kinds) or {Gpu(): None}
     return max(

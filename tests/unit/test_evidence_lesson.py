@@ -86,6 +86,21 @@ def test_a_measured_figure_bounds_what_it_contains_and_is_in_what_contains_it() 
     assert found.process_bytes is not None and found.process_bytes.high == 15 * GIB
 
 
+OF_THE_SAME = [
+    pytest.param(Lesson(same=2, alike=3), Lesson(same=2), id="runs of the same and of the like"),
+    pytest.param(
+        Lesson(too_little=(1, None, None, None, None), alike=3), Lesson(too_little=(1, *4 * [None])), id="it ran out"
+    ),
+    pytest.param(Lesson(alike=3), Lesson(), id="runs of the like alone"),
+]
+
+
+@pytest.mark.parametrize(("learnt", "left"), OF_THE_SAME)
+def test_what_the_same_question_taught_is_told_apart(learnt: Lesson, left: Lesson) -> None:
+    found = learnt.of_the_same
+    assert (found, found.same, found.alike) == (left, left.same, 0)
+
+
 def test_components_stay_those_of_the_formulas() -> None:
     assert informed(need(), lesson(measured={"device": SURE})).components == need().components
 

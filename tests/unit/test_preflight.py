@@ -4,6 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from tests.unit import finished
 from tests.unit.test_fleet_nodes import A100, EIGHT, node
 from tests.unit.test_fleet_slices import bare, body, seen
 from tests.unit.traced import TRACE
@@ -15,6 +16,7 @@ from wattmark.api.figures import UnavailableReason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import traced
+from wattmark.evidence import NOTHING_LEARNT, Experience
 from wattmark.fit.checks import WeightsSeen
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
@@ -212,6 +214,24 @@ def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:
     )
     missed = [{u.field for u in for_check(spec, known, cluster(LARGE), found).unavailable} for found in (TRACE, large)]
     assert ["fallbacks" in fields for fields in missed] == [False, True]
+
+
+def test_runs_of_the_same_question_speak_of_a_traced_one_and_the_like_do_not() -> None:
+    same = asked("Traced", workload=finished.spec()["workload"])
+    _, done = finished.finished(finished.spec())
+    trace = TRACE.model_copy(update={"resolved": done.resolved})
+    l4 = node(A100 | {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.memory": "23034"}, EIGHT, "l4")
+    experience = Experience([finished.run(finished.spec(), finished.on_gpu(3))])
+    answer = for_check(same, facts(same.model, None), cluster(LARGE, l4), trace, experience)
+    assert {a.node_type.split("-")[1]: a.source for a in answer.node_types} == {
+        "A100": Source.TRACED,
+        "L4": Source.MEASURED,
+    }
+    assert (answer.lesson.same, answer.lesson.alike) == (1, 0)
+    alike = Experience([finished.run(finished.spec(batch=4), finished.on_gpu(3))])
+    answer = for_check(same, facts(same.model, None), cluster(LARGE, l4), trace, alike)
+    assert {a.source for a in answer.node_types} == {Source.TRACED}
+    assert answer.lesson == NOTHING_LEARNT and answer.lesson.alike == 0
 
 
 SMALL_DISK = node(A100, {**EIGHT, "memory": "512Gi", "ephemeral-storage": "10Gi"}, "small-disk")

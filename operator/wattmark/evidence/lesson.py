@@ -1,7 +1,7 @@
 """What earlier runs say of one question on one device, and the need that comes of it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from wattmark.api.answers import BytesEstimate, Need, Source
 from wattmark.estimate.answer import bytes_estimate
@@ -28,6 +28,13 @@ class Lesson:
     same: int = field(default=0, compare=False)
     alike: int = field(default=0, compare=False)
     names: tuple[tuple[str, str], ...] = field(default=(), compare=False)
+
+    @property
+    def of_the_same(self) -> "Lesson":
+        """What runs of this very question say alone; NOTHING_LEARNT where there is none."""
+        if self.same or any(size is not None for size in self.too_little):
+            return replace(self, deviations=_NONE, alike=0)
+        return NOTHING_LEARNT
 
 
 NOTHING_LEARNT = Lesson()

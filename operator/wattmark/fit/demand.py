@@ -14,7 +14,7 @@ from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.estimate.traced import traced
-from wattmark.evidence import NO_EXPERIENCE, Experience, Lesson, Subject, device, informed, subject
+from wattmark.evidence import NO_EXPERIENCE, NOTHING_LEARNT, Experience, Lesson, Subject, device, informed, subject
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
 from wattmark.models.resolve import ALONE, Impossible, resolve
@@ -64,6 +64,48 @@ class Demand:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class TracedDemand:
+    """A question with its trace. The model is a string, why it is not known, where only a Pod can read it.
+
+    Runs of the same question speak of it where the model is known; the like do not: how far they lay from the closed
+    form says nothing of a trace.
+    """
+
+    spec: ModelCheckSpec
+    trace: Trace
+    architecture: Architecture | str
+    config: str | None
+    experience: Experience = NO_EXPERIENCE
+
+    def lesson_on(self, gpu: Gpu | None) -> Lesson:
+        """What runs of the same question say of it on a GPU."""
+        if isinstance(self.architecture, str):
+            return NOTHING_LEARNT
+        about = subject(self.architecture, self.trace.resolved, self.spec.model.weights, 1)
+        return self.experience.lesson(about, device(gpu)).of_the_same
+
+    def need_on(self, gpu: Gpu | None) -> Need | Unknown:
+        """The need on a GPU."""
+        if gpu is None:
+            return Unknown("a trace is of a GPU")
+        return informed(traced(self.trace, self.spec.model.weights, gpu), self.lesson_on(gpu))
+
+    def asked(self) -> Asked:
+        """The question as the checks read it. What is downloaded is known where the operator has the configuration."""
+        fetched = None
+        if isinstance(self.architecture, Architecture) and self.config is not None:
+            fetched = download_bytes(self.architecture, self.config, self.spec.model)
+        return Asked(
+            need=self.need_on,
+            precision=self.trace.resolved.precision,
+            resources=self.spec.resources,
+            placement=self.spec.placement,
+            only_asks=True,
+            download_bytes=fetched,
+        )
+
+
 def demand(
     spec: Spec, architecture: Architecture, config: str, *, only_asks: bool, experience: Experience = NO_EXPERIENCE
 ) -> Demand | Impossible:
@@ -73,21 +115,6 @@ def demand(
     if isinstance(resolved, Impossible):
         return resolved
     return Demand(spec, architecture, config, resolved, only_asks, experience)
-
-
-def traced_demand(spec: ModelCheckSpec, trace: Trace, architecture: Architecture | str, config: str | None) -> Asked:
-    """What a traced question asks. What is downloaded is known where the operator has the configuration itself."""
-    fetched = None
-    if isinstance(architecture, Architecture) and config is not None:
-        fetched = download_bytes(architecture, config, spec.model)
-    return Asked(
-        need=lambda gpu: Unknown("a trace is of a GPU") if gpu is None else traced(trace, spec.model.weights, gpu),
-        precision=trace.resolved.precision,
-        resources=spec.resources,
-        placement=spec.placement,
-        only_asks=True,
-        download_bytes=fetched,
-    )
 
 
 def download_bytes(architecture: Architecture, config: str, model: ModelSpec) -> int | None:
