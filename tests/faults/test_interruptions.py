@@ -116,7 +116,7 @@ def _evict(space: Space, pod: str) -> None:
 
 
 def test_an_evicted_run_is_tried_again_within_its_limit(space: Space) -> None:
-    space.start("evicted-once", standing_in("good.3"))
+    space.start("evicted-once", standing_in("good.6"))
     space.start("evicted-for-good", standing_in("good.60", maxInfrastructureRetries=0))
     for name in ("evicted-once", "evicted-for-good"):
         first = space.running(name).body["metadata"]["name"]
