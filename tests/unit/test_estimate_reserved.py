@@ -1,0 +1,96 @@
+"""Reserved memory by simulation: where there is one, and what it says. `tests/torch` compares it with traces."""
+
+from typing import Any
+
+import pytest
+from tests.unit.test_estimate_need import asked, known
+
+from wattmark.api.model import Weights
+from wattmark.api.runtime import Attention, QuantizationSpec, QuantizationType
+from wattmark.api.workload import Cache, WorkloadType
+from wattmark.estimate import Gpu, Question, need
+from wattmark.estimate.device import scratch_bytes
+from wattmark.estimate.parts import Unknown
+from wattmark.estimate.reserved import reserved
+
+GPU = Gpu((8, 0))
+PREFILL = {"inputTokens": 512, "outputTokens": 0}
+
+
+def simulated(
+    model: str, changes: dict[str, Any] | None = None, weights: Weights = Weights.RANDOM, **shape: Any
+) -> int | None:
+    read = known(model)
+    workload = shape.pop("workload", WorkloadType.INFERENCE)
+    resolved = asked(read, workload, **shape).model_copy(update=changes or {})
+    return reserved(Question(read, resolved, weights, on_gpu=True), scratch_bytes(GPU))
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        pytest.param("llama-3.1-8b", PREFILL, id="a prefill with norms ahead and a cache"),
+        pytest.param("qwen3-0.6b", PREFILL, id="with heads that are normalized"),
+        pytest.param("microsoft/Phi-3-mini-4k-instruct", PREFILL, id="with fused matrices"),
+        pytest.param("gpt2", PREFILL, id="with an activation of many steps"),
+        pytest.param("pythia-160m", PREFILL, id="with both parts of a layer side by side"),
+        pytest.param("bert", {}, id="an encoder with norms behind"),
+        pytest.param("distilbert-base-uncased", {}, id="one that frees attention's result earlier"),
+        pytest.param("roberta-base", {}, id="one whose positions are each sample's own"),
+        pytest.param("vit-base", {}, id="a vision transformer"),
+    ],
+)
+def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
+    few, many = (simulated(model, batchSizePerDevice=size, **shape) for size in (1, 64))
+    assert few is not None and many is not None
+    assert 0 < few < many
+
+
+@pytest.mark.parametrize(
+    ("model", "changes", "shape"),
+    [
+        pytest.param("t5-base", {}, {}, id="an encoder-decoder"),
+        pytest.param("mistralai/Mixtral-8x7B-v0.1", {}, PREFILL, id="a mixture of experts"),
+        pytest.param("albert-base-v2", {}, {}, id="embeddings that are projected"),
+        pytest.param("gemma-2-2b", {}, PREFILL, id="norms behind both parts of a layer"),
+        pytest.param("gpt-j-6b", {}, PREFILL, id="a class without fused attention"),
+        pytest.param("bert", {"attention": Attention.EAGER}, {}, id="eager attention"),
+        pytest.param("mistral-7b-v0.1", {}, PREFILL | {"inputTokens": 5000}, id="a window shorter than the input"),
+        pytest.param("gpt2", {}, PREFILL | {"outputTokens": 8}, id="a generation"),
+        pytest.param("gpt2", {"cache": Cache.STATIC}, PREFILL | {"outputTokens": 8}, id="a static cache"),
+        pytest.param(
+            "gpt2", {"quantization": QuantizationSpec(type=QuantizationType.INT8)}, PREFILL, id="quantized matrices"
+        ),
+        pytest.param("resnet-50", {}, {}, id="convolutions"),
+        pytest.param("gpt2", {}, {"workload": WorkloadType.TRAINING}, id="a training step"),
+        pytest.param("bert", {}, {"workload": WorkloadType.ANALYSIS}, id="an analysis"),
+    ],
+)
+def test_what_has_not_been_compared_with_a_trace_is_not_simulated(
+    model: str, changes: dict[str, Any], shape: dict[str, Any]
+) -> None:
+    assert simulated(model, changes, **shape) is None
+
+
+def test_a_projection_that_is_initialised_before_it_is_tied_is_there_twice() -> None:
+    drawn, read = (simulated("qwen2.5-7b", batchSizePerDevice=1, **PREFILL, weights=w) for w in Weights)
+    assert drawn == read  # Qwen 2.5 7B ties nothing
+    drawn, read = (
+        simulated("qwen2.5-1.5b", batchSizePerDevice=1, inputTokens=16, outputTokens=0, weights=w) for w in Weights
+    )
+    assert drawn is not None and read is not None
+    assert 0.9 * 151_936 * 1536 * 2 < drawn - read < 1.1 * 151_936 * 1536 * 2
+
+
+@pytest.mark.parametrize("model", ["bert", "llama-3.1-8b", "vit-base"])
+@pytest.mark.parametrize("batch", [1, 3, 16, 100])
+def test_reserved_lies_in_the_interval_around_it(model: str, batch: int) -> None:
+    read = known(model)
+    shape = {} if model == "vit-base" else {"inputTokens": 512}
+    resolved = asked(read, batchSizePerDevice=batch, **shape, **({"outputTokens": 0} if read.decoder else {}))
+    found = need(read, resolved, Weights.RANDOM, GPU)
+    assert not isinstance(found, Unknown) and found.reserved_bytes is not None
+    said = simulated(model, batchSizePerDevice=batch, **shape, **({"outputTokens": 0} if read.decoder else {}))
+    assert said is not None
+    assert found.reserved_bytes.low <= said <= found.reserved_bytes.high
+    assert found.reserved_bytes.likely == pytest.approx(max(said, found.allocated_bytes.likely), rel=0.001)
