@@ -12,7 +12,7 @@ from wattmark import models
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.most import MOST_SAMPLES, Axis, largest, longest_input, most_that_fit, resized
+from wattmark.fit.most import GRAIN, MOST_SAMPLES, Axis, largest, longest_input, most_that_fit, nearly_largest, resized
 
 SHAPES: list[Any] = [
     pytest.param(lambda n: 10 * n, id="evenly"),
@@ -43,6 +43,21 @@ def test_few_sizes_are_looked_at(size: Callable[[int], int]) -> None:
         assert len(looked) <= 2 + 2 * 16
 
 
+@pytest.mark.parametrize("size", SHAPES)
+@given(room=st.integers(0, 10**6), most=st.integers(0, 2000), more=st.floats(0, 0.4))
+def test_what_is_dear_is_looked_at_less(size: Callable[[int], int], room: int, most: int, more: float) -> None:
+    looked: list[int] = []
+
+    def dear(n: int) -> int:
+        looked.append(n)
+        return int(size(n) * (1 + more))
+
+    found = nearly_largest(dear, size, room, most)
+    best = max((n for n in range(1, most + 1) if int(size(n) * (1 + more)) <= room), default=0)
+    assert found <= best <= found + found // GRAIN
+    assert len(looked) <= 2 * 11
+
+
 def asked(model: str, **workload: Any) -> Demand:
     known = models.lookup(model)
     assert known is not None
@@ -52,6 +67,20 @@ def asked(model: str, **workload: Any) -> Demand:
     found = demand(spec, architecture, json.dumps(dict(known.config)), only_asks=True)
     assert isinstance(found, Demand)
     return found
+
+
+@pytest.mark.parametrize("model", ["gpt2", "bert-base-uncased", "llama-3.2-1b"])
+@pytest.mark.parametrize("batch", [3, 50, 51, 52, 53, 200])
+@pytest.mark.parametrize("gib", [2, 6, 20])
+def test_the_most_that_fit_do_not_contradict_what_is_asked(model: str, batch: int, gib: int) -> None:
+    text = {} if model.startswith("bert") else {"outputTokens": 0}
+    shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": 128, **text}}}
+    wanted = asked(model, type="Inference", inference=shape)
+    size = need(wanted.architecture, wanted.resolved, wanted.spec.model.weights, GPU)
+    assert not isinstance(size, Unknown) and size.device_bytes is not None
+    found = most_that_fit(wanted, Axis.BATCH, GPU, gib << 30)
+    assert found is not None
+    assert (found >= batch) == (size.device_bytes.high <= gib << 30)
 
 
 TRAINED = {"type": "Training", "training": {}}

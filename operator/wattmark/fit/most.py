@@ -3,17 +3,18 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, need
-from wattmark.evidence import Lesson, device, informed
+from wattmark.evidence import NOTHING_LEARNT, Lesson, device, informed
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
 MOST_SAMPLES = 65_536  # the bounds of the API's fields
 MOST_TOKENS = 1_048_576
+GRAIN = 128  # of a search in which each look takes milliseconds
 BEYOND = 2**63  # the size of what has no estimate: fits nowhere
 
 
@@ -99,15 +100,50 @@ def resized(resolved: Resolved, axis: Axis, amount: int) -> Resolved:
     return resolved.model_copy(update={"input": resolved.input.model_copy(update={"input_tokens": amount})})
 
 
+def nearly_largest(size: Callable[[int], int], least: Callable[[int], int], room: int, most: int) -> int:
+    """An n with size(n) <= room that is the largest to one part in GRAIN; 0 where there is none.
+
+    `size` is dear, and may fall here and there by a little; `least` is cheap, never falls and is never above it. What
+    lies between the two at one n is taken for what does at the next.
+    """
+    most = largest(least, room, most)
+    low, high, at, halve = 0, most + 1, most, False
+    while high - low > 1 + low // GRAIN:
+        found = size(at)
+        low, high = (at, high) if found <= room else (low, at)
+        guess = (low + high) // 2 if halve else largest(least, room - (found - least(at)), most)
+        step = 1 + low // GRAIN  # a guess that is closer to an end than this is as good as the end
+        at = max(low + step, min(high - step, guess))
+        halve = not halve
+    return low
+
+
 # Asked again at each change of the fleet, and the answers are numbers.
 @lru_cache(8192)
 def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) -> int:
-    def size(amount: int) -> int:
-        found = need(subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu)
+    def size(amount: int, simulate: bool = True) -> int:
+        found = need(
+            subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu, simulate=simulate
+        )
         if isinstance(found, Unknown):
             return BEYOND
         known = informed(found, subject.lesson)
         estimate = known.host_bytes if gpu is None else known.device_bytes
         return BEYOND if estimate is None else estimate.high
 
-    return largest(size, room, most)
+    def search(most: int) -> int:
+        # What earlier runs say moves both ends by the likely value: then nothing is known of the order of the two.
+        if subject.lesson != NOTHING_LEARNT:
+            return largest(size, room, most)
+        return nearly_largest(size, partial(size, simulate=False), room, most)
+
+    found, asked = search(most), min(most, _amount(subject.resolved, axis))
+    # Reserved memory may fall a little where the batch grows: the answer must not contradict the verdict for all that.
+    if found < asked:
+        return asked if size(asked) <= room else found
+    return found if size(asked) <= room else search(asked - 1)
+
+
+def _amount(resolved: Resolved, axis: Axis) -> int:
+    """What is asked along this axis."""
+    return resolved.batch_size_per_device if axis is Axis.BATCH else resolved.input.input_tokens or 1
