@@ -56,7 +56,7 @@ def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
         pytest.param("gpt-j-6b", {}, PREFILL, id="a class without fused attention"),
         pytest.param("bert", {"attention": Attention.EAGER}, {}, id="eager attention"),
         pytest.param("mistral-7b-v0.1", {}, PREFILL | {"inputTokens": 5000}, id="a window shorter than the input"),
-        pytest.param("gpt2", {}, PREFILL | {"outputTokens": 8}, id="a generation"),
+        pytest.param("mistral-7b-v0.1", {}, {"inputTokens": 4000, "outputTokens": 200}, id="or than input and output"),
         pytest.param("gpt2", {"cache": Cache.STATIC}, PREFILL | {"outputTokens": 8}, id="a static cache"),
         pytest.param(
             "gpt2", {"quantization": QuantizationSpec(type=QuantizationType.INT8)}, PREFILL, id="quantized matrices"
@@ -70,6 +70,23 @@ def test_what_has_not_been_compared_with_a_trace_is_not_simulated(
     model: str, changes: dict[str, Any], shape: dict[str, Any]
 ) -> None:
     assert simulated(model, changes, **shape) is None
+
+
+@pytest.mark.parametrize("model", ["gpt2", "llama-3.2-1b", "microsoft/Phi-3-mini-4k-instruct"])
+def test_a_generation_needs_more_the_longer_it_is(model: str) -> None:
+    shape = {"inputTokens": 16, "batchSizePerDevice": 64}
+    few, some, many = (
+        simulated(model, weights=Weights.PRETRAINED, outputTokens=tokens, **shape) for tokens in (1, 100, 900)
+    )
+    assert few is not None and some is not None and many is not None
+    assert few < some < many
+    assert many - few > 64 * 899 * cache_bytes_of_a_token(model)
+
+
+def cache_bytes_of_a_token(model: str) -> int:
+    decoder = known(model).decoder
+    assert decoder is not None
+    return 2 * 2 * decoder.layers * decoder.kv_width
 
 
 def test_a_projection_that_is_initialised_before_it_is_tied_is_there_twice() -> None:

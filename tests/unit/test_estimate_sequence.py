@@ -7,7 +7,7 @@ import pytest
 from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.sequence import Layers, Memory
+from wattmark.estimate.sequence import Cache, Layers, Memory
 from wattmark.models import Norm, Stack
 
 BF16 = Formats(2, 2)
@@ -42,7 +42,7 @@ BERT = replace(BERT, post_norms=True)
 
 def run(stack: Stack, layers: int = 1, scratch: int = 0) -> Allocator:
     memory = Memory(Allocator())
-    whole = Layers(memory, stack, BF16, TOKENS, scratch=scratch, holds_context=True)
+    whole = Layers(memory, stack, BF16, TOKENS, TOKENS, Cache(memory), scratch=scratch)
     embedded = given = memory.take(whole.hidden)
     for _ in range(layers):
         given = whole.layer(given, last_use=given is not embedded)
@@ -81,3 +81,25 @@ def test_what_a_layer_holds_at_most(stack: Stack, widths: float) -> None:
 
 def test_a_workspace_comes_with_the_first_product_and_stays() -> None:
     assert run(BERT, 2, scratch=8 * MIB).allocated == run(BERT, 2).allocated + 8 * MIB
+
+
+def test_a_cache_that_grows_is_there_twice_for_a_moment_layer_by_layer() -> None:
+    memory = Memory(Allocator())
+    cache = Cache(memory)
+    for layer in range(3):
+        cache.write(layer, 30 * MIB)
+    assert memory.allocator.allocated == 6 * 30 * MIB
+    for layer in range(3):
+        cache.write(layer, 32 * MIB)
+    assert memory.allocator.allocated == 6 * 32 * MIB
+    assert memory.allocator.allocated_peak == 6 * 32 * MIB + 30 * MIB
+
+
+def test_a_later_layer_writes_into_its_own_part_of_the_cache() -> None:
+    memory = Memory(Allocator())
+    cache = Cache(memory)
+    for layer in range(2):
+        cache.write(layer, 4 * MIB)
+    last = Layers(memory, LLAMA, BF16, 1, 4 * TOKENS, cache, first=1)
+    memory.drop(last.layer(memory.take(last.hidden), last_use=True))
+    assert memory.allocator.allocated == 2 * 4 * MIB + 2 * 4 * TOKENS * 256 * 2

@@ -99,7 +99,8 @@ def test_it_fits_and_one_more_does_not(wanted: Demand, axis: Axis, room: int) ->
     found = most_that_fit(wanted, axis, GPU, room)
     limit = MOST_SAMPLES if axis is Axis.BATCH else longest_input(wanted)
     assert found is not None and limit is not None and 0 <= found <= limit
-    for amount in (found, found + 1):
+    step = 1 + found // GRAIN  # what is dear is searched in steps
+    for amount in (found, found + step):
         if 1 <= amount <= limit:
             sized = resized(wanted.resolved, axis, amount)
             size = need(wanted.architecture, sized, wanted.spec.model.weights, GPU)

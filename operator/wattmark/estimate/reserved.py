@@ -1,10 +1,10 @@
-"""What the caching allocator takes from the device in a forward pass: its allocations, simulated one after another.
+"""What the caching allocator takes from the device: a workload's allocations, simulated one after another.
 
-Described are the passes whose order of allocations has been compared with a trace's: in inference on one device, those
-of encoders, vision transformers and decoders with fused attention, whose layers have norms ahead, behind or side by
-side, without a window that is shorter than the input. Of everything else (training, generation, encoder-decoders,
-eager attention, mixtures, quantized matrices, several devices, static caches, analyses, convolutions) reserved memory
-stays a share of what is allocated.
+Described are those whose order has been compared with a trace's: in inference on one device, forward passes of
+encoders, vision transformers and decoders, and what decoders generate, with fused attention, whose layers have norms
+ahead, behind or side by side, without a window that is shorter than the text. Of everything else (training,
+encoder-decoders, eager attention, mixtures, quantized matrices, several devices, static caches, analyses,
+convolutions, more layers than any model has) reserved memory stays a share of what is allocated.
 """
 
 from functools import lru_cache
@@ -14,12 +14,14 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate.allocator import Allocator, Block
 from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, Layers, Memory
+from wattmark.estimate.sequence import ACTIVATIONS, Cache, Layers, Memory
 from wattmark.estimate.tensors import Tensor, units
 from wattmark.models import Family
 
 INDEX_BYTES = 8
+MOST_LAYERS = 160  # no model has more, and each takes its time
 SETTLED = 8  # layers
+STEPS = 6  # of a generation that are followed
 
 
 def reserved(question: Question, scratch: int) -> int | None:
@@ -41,12 +43,12 @@ def _described(question: Question) -> bool:
         return False
     if architecture.family not in (Family.ENCODER, Family.VISION_TRANSFORMER, Family.DECODER):
         return False
-    if architecture.audio or architecture.projected_embeddings or question.output_tokens or question.static_tokens:
+    if architecture.audio or architecture.projected_embeddings or question.static_tokens:
         return False
     ((stack, run),) = question.passes()
-    short = stack.window_tokens is not None and stack.window_tokens < run.tokens
+    short = stack.window_tokens is not None and stack.window_tokens < run.tokens + question.output_tokens
     odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or short
-    return not odd and stack.activation in ACTIVATIONS
+    return not odd and stack.activation in ACTIVATIONS and stack.layers <= MOST_LAYERS
 
 
 # The same for every batch and length.
@@ -67,23 +69,52 @@ def _loaded(
 
 
 def _forward(question: Question, memory: Memory, scratch: int) -> None:
-    """One forward pass, as it leaves the first time; later ones find the blocks of the one before."""
+    """One forward pass, and what is generated then, the first time; later ones find the blocks of the one before."""
     ((stack, run),) = question.passes()
-    tokens = question.batch * run.tokens
+    tokens, cache = question.batch * run.tokens, Cache(memory)
     holds_context = question.architecture.model_type != "distilbert"
-    layers = Layers(memory, stack, question.formats, tokens, scratch=scratch, holds_context=holds_context)
-    embedded, given = _embedded(question, memory, layers, run.tokens)
+    layers = Layers(
+        memory, stack, question.formats, tokens, tokens, cache, scratch=scratch, holds_context=holds_context
+    )
+    held, given = _embedded(question, memory, layers, run.tokens)
     # Without a cache the layers soon use the same blocks over and over.
     for _ in range(stack.layers if stack.causal else min(stack.layers, SETTLED)):
-        given = layers.layer(given, last_use=given is not embedded)
-    if not stack.post_norms:
-        layers.norm()
-        memory.drop(given)
+        given = layers.layer(given, last_use=given is not held[0])
+    if stack.post_norms:
+        return
+    normed = layers.norm()
+    memory.drop(given, *(tensor for tensor in held if tensor is not given))
     if question.projection:
-        memory.take(question.batch * (question.architecture.vocab or 0) * question.formats.compute)
+        logits = memory.take(_logits(question))
+        memory.drop(normed)
+        _generate(question, memory, cache, logits)
 
 
-def _embedded(question: Question, memory: Memory, layers: Layers, length: int) -> tuple[Block, Block]:
+def _generate(question: Question, memory: Memory, cache: Cache, logits: Block) -> None:
+    """One token of each sample after another: the caches grow, and the last layer runs.
+
+    What a layer holds is small beside the caches, and the same at each step; so is what a step adds: a few of them
+    stand for all.
+    """
+    ((stack, _),) = question.passes()
+    formats, batch, steps = question.formats, question.batch, max(0, question.output_tokens - 1)
+    followed = min(steps, STEPS)
+    for step in range(1, followed + 1):
+        keys = batch * (question.input_tokens + steps * step // followed)
+        for layer in range(stack.layers - 1):
+            cache.write(layer, keys * stack.kv_width * formats.compute)
+        last = Layers(memory, stack, formats, batch, keys, cache, first=stack.layers - 1)
+        memory.drop(last.layer(memory.take(last.hidden), last_use=True))
+        # What the step before gave is there until this one gives its own.
+        logits = memory.follow(logits, _logits(question))
+
+
+def _logits(question: Question) -> int:
+    """Of the last position alone."""
+    return question.batch * (question.architecture.vocab or 0) * question.formats.compute
+
+
+def _embedded(question: Question, memory: Memory, layers: Layers, length: int) -> tuple[list[Block], Block]:
     """What the model holds of its embeddings until it ends, and what the first layer is given."""
     architecture, hidden = question.architecture, layers.hidden
     positions = hidden // question.batch
@@ -91,15 +122,13 @@ def _embedded(question: Question, memory: Memory, layers: Layers, length: int) -
         memory.take(question.pixel_bytes)
         patches = memory.take(hidden // length * (length - 1))
         embedded = memory.follow(memory.follow(patches, hidden), hidden)
-        return embedded, embedded
+        return [embedded], embedded
     memory.take(layers.tokens * INDEX_BYTES)
     words = memory.take(hidden)
     if layers.turns:
-        layers.tables(length)
-        return words, words
+        return [words, *layers.tables(length)], words
     if question.architecture.decoder:
-        memory.take(positions)
-        return words, memory.take(hidden)
+        return [words, memory.take(positions)], memory.take(hidden)
     # The embeddings' norm reads their sum.
     if architecture.model_type == "distilbert":
         others = [memory.take(positions)]
@@ -112,4 +141,4 @@ def _embedded(question: Question, memory: Memory, layers: Layers, length: int) -
         total = memory.follow(total, hidden)
     embedded = layers.norm()
     memory.drop(total, words, *others)
-    return embedded, embedded
+    return [embedded], embedded

@@ -40,27 +40,58 @@ class Memory:
         return tensor
 
 
+class Cache:
+    """Keys and values that stay; they grow by concatenation, so that for a moment old and new are both there."""
+
+    def __init__(self, memory: Memory) -> None:
+        self._memory = memory
+        self._tensors: list[Block] = []
+
+    def write(self, layer: int, size: int) -> None:
+        """A layer's keys, and then its values, of so many bytes each."""
+        for place in (2 * layer, 2 * layer + 1):
+            made = self._memory.take(size)
+            if place < len(self._tensors):
+                self._memory.drop(self._tensors[place])
+                self._tensors[place] = made
+            else:
+                self._tensors.append(made)
+
+
 class Layers:
-    """Layers that run one after another over `tokens` of all samples together, without a backward pass."""
+    """Layers that run one after another over `tokens` of all samples together, without a backward pass.
+
+    They attend to `keys` of all samples, and write them into the `cache` from the layer numbered `first` on.
+    """
 
     def __init__(
-        self, memory: Memory, stack: Stack, formats: Formats, tokens: int, *, scratch: int, holds_context: bool
+        self,
+        memory: Memory,
+        stack: Stack,
+        formats: Formats,
+        tokens: int,
+        keys: int,
+        cache: Cache,
+        *,
+        first: int = 0,
+        scratch: int = 0,
+        holds_context: bool = True,
     ) -> None:
         size = formats.compute
-        self._scratch = scratch
-        self._small_are_placed = False
         self._memory, self._stack, self._formats, self.tokens = memory, stack, formats, tokens
+        self._cache, self._number, self._scratch, self._holds_context = cache, first, scratch, holds_context
         self.hidden = tokens * stack.hidden * size
         self._query, self._key = tokens * stack.query_width * size, tokens * stack.kv_width * size
+        self._kept, self._repeated = keys * stack.kv_width * size, keys * stack.query_width * size
         self._width = tokens * stack.intermediate * size
-        self._holds_context = holds_context
+        self._small_are_placed = False
 
     @property
     def turns(self) -> bool:
         """Whether positions turn queries and keys."""
         return self._stack.rotary
 
-    def tables(self, length: int) -> None:
+    def tables(self, length: int) -> list[Block]:
         """Cosines and sines of so many positions, for all layers: computed in fp32."""
         memory = self._memory
         elements = length * self._stack.head_dim // (NEOX_TURNED if self._stack.parallel else 1)
@@ -69,9 +100,9 @@ class Layers:
             wave = memory.take(elements * 4)
             angles.append(memory.take(elements * 4))
             memory.drop(wave)
-        for _ in range(2):
-            memory.take(elements * self._formats.compute)
+        tables = [memory.take(elements * self._formats.compute) for _ in range(2)]
         memory.drop(*angles)
+        return tables
 
     def norm(self, size: int | None = None, rows: int | None = None) -> Block:
         """The normalized version of a tensor of so many bytes (default: hidden states) with so many rows."""
@@ -110,6 +141,7 @@ class Layers:
         if last_use:
             self._memory.drop(given)
         self._small_are_placed = True
+        self._number += 1
         return result
 
     def _ahead(self) -> Block:
@@ -182,7 +214,7 @@ class Layers:
         memory = self._memory
         if self._formats.compute == 4:
             copies = 2 if self._stack.kv_heads < self._stack.heads else 0
-            repeated = [memory.take(self._query) for _ in range(copies)]
+            repeated = [memory.take(self._repeated) for _ in range(copies)]
             result = memory.take(self._query)
             memory.drop(*repeated)
             return result
@@ -203,7 +235,7 @@ class Layers:
         memory, stack = self._memory, self._stack
         joint = memory.take(self._query + 2 * self._key)
         if not stack.rotary:
-            self._keep()
+            self._cache.write(self._number, self._kept)
             context = self._attended()
             attended = memory.take(self.hidden)
             memory.drop(context, joint)
@@ -215,7 +247,7 @@ class Layers:
         else:
             query = memory.follow(self._turned(self._query), self._query)
             key = memory.follow(self._turned(self._key), self._key)
-        self._keep()
+        self._cache.write(self._number, self._kept)
         memory.drop(key)
         # Queries are put together anew, head by head; so then is the kernel's result, which a copy orders.
         context = self._attended()
@@ -239,7 +271,7 @@ class Layers:
             memory.drop(query, key)
             query, key = turned
         if stack.causal:
-            self._keep()
+            self._cache.write(self._number, self._kept)
             memory.drop(key, value)
             context = self._attended()
             attended = memory.take(self.hidden)
@@ -263,11 +295,6 @@ class Layers:
         result = memory.take(size)
         memory.drop(product, other)
         return result
-
-    def _keep(self) -> None:
-        """The cache's keys and values."""
-        self._memory.take(self._key)
-        self._memory.take(self._key)
 
     def _feed_forward(self) -> Block:
         memory, width = self._memory, self._width

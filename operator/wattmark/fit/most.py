@@ -14,7 +14,7 @@ from wattmark.models import Architecture, Family, Modality
 
 MOST_SAMPLES = 65_536  # the bounds of the API's fields
 MOST_TOKENS = 1_048_576
-GRAIN = 128  # of a search in which each look takes milliseconds
+GRAIN = 64  # of a search in which each look takes milliseconds
 BEYOND = 2**63  # the size of what has no estimate: fits nowhere
 
 
