@@ -153,8 +153,8 @@ class NodeTypeAnswer(Model):
     largest_batch_size_per_device: Count | None = Field(
         None,
         description="The largest batchSizePerDevice with which even the high end of the need fits one GPU of this "
-        "type, all else as in the spec; at most 65536; 0: not even 1. Absent where not memory decides, and in "
-        "predictions.",
+        "type, to one part in 64, all else as in the spec; at most 65536; 0: not even 1. Absent where not "
+        "memory decides, and in predictions.",
     )
     longest_input_tokens: Count | None = Field(
         None,
