@@ -101,7 +101,7 @@ def test_the_table_has_sections_and_the_smallest_model_first(capsys: pytest.Capt
     assert any("Models: " in line for line in lines)
 
 
-@pytest.mark.parametrize("columns", [200, 120, 110, 100, 80, 60, 40])
+@pytest.mark.parametrize("columns", [200, 110, 80, 40])
 def test_the_table_fits_the_terminal_and_loses_no_name(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -275,7 +275,7 @@ def specs(draw: st.DrawFn) -> ModelCheckSpec:
     return check(model, workload={"type": kind, kind.lower(): shape}, runtime=runtime)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(specs(), st.integers(2, 200), st.sampled_from([1, 1, 2, 3, 8, 16]), st.sampled_from(sorted(GPUS)))
 def test_with_the_patch_it_fits(spec: ModelCheckSpec, gib: int, count: int, beside: str) -> None:
     nodes = fleet(beside, drawn=replace(L4, memory_bytes=gib * GIB, count=count))

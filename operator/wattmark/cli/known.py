@@ -160,7 +160,7 @@ def _source(architecture: Architecture, kind: WorkloadType) -> Source | None:
     resolved = resolve(architecture, workload, RuntimeSpec(), 1)
     if isinstance(resolved, Impossible):
         return None
-    found = need(architecture, resolved, Weights.RANDOM, Gpu())
+    found = need(architecture, resolved, Weights.RANDOM, Gpu(), simulate=False)
     if not isinstance(found, Unknown):
         return Source.CLOSED_FORM
     return None if architecture.unrunnable else Source.TRACED

@@ -45,4 +45,4 @@ def highest(sizes: "list[Interval]") -> Interval:
 
 def total(parts: "list[Interval]") -> Interval:
     """The sum of all."""
-    return sum(parts, NOTHING)
+    return Interval(sum(p.low for p in parts), sum(p.likely for p in parts), sum(p.high for p in parts))

@@ -1,6 +1,6 @@
 """What memory is needed for, phase by phase."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.estimate.interval import Interval, total
@@ -17,15 +17,15 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class PhaseParts:
-    """All that PyTorch's allocator has handed out at a phase's fullest moment."""
+    """All that PyTorch's allocator has handed out at a phase's fullest moment; `allocated` is the sum of the parts."""
 
     phase: Phase
     parts: tuple[Part, ...]
+    allocated: Interval = field(init=False)
 
-    @property
-    def allocated(self) -> Interval:
-        """The sum of the parts."""
-        return total([part.size for part in self.parts])
+    def __post_init__(self) -> None:
+        """Add up once: phases are shared by all kinds of GPU that are asked about."""
+        object.__setattr__(self, "allocated", total([part.size for part in self.parts]))
 
 
 @dataclass(frozen=True, slots=True)
