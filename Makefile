@@ -30,7 +30,7 @@ test: lint ## everything: lint, types, unit, torch, then end to end on the real 
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
 	@$(ON_THE_CLUSTER) tests/e2e
-	@$(MAKE) --no-print-directory --jobs=2 --output-sync=target test-torch test-faults
+	@$(MAKE) --no-print-directory test-faults test-torch
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in

@@ -171,21 +171,29 @@ def test_a_run_that_is_suspended_from_the_start_begins_when_resumed(space: Space
     assert condition(done, "Suspended")["reason"] == "Resumed"
 
 
-def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Space) -> None:
-    space.start("paused", standing_in("good.8"))
-    first = space.running("paused").body["metadata"]
-    space.says("paused", "Running", "Running")
-    space.api.patch(space.benchmark_path("paused"), {"spec": {"suspend": True}})
+@pytest.mark.parametrize(
+    "end",
+    [
+        pytest.param("good", id="it answers SIGTERM"),
+        pytest.param("deaf", id="it does not, as long as it starts, and is killed when its grace is over"),
+    ],
+)
+def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Space, end: str) -> None:
+    name = f"paused-{end}"
+    space.start(name, standing_in(f"{end}.8"))
+    first = space.running(name).body["metadata"]
+    space.says(name, "Running", "Running")
+    space.api.patch(space.benchmark_path(name), {"spec": {"suspend": True}})
     space.pods.gone(first["name"])
-    space.says("paused", "Suspended", "Suspended")
-    suspended = space.api.get(space.job_path("paused"))
+    space.says(name, "Suspended", "Suspended")
+    suspended = space.api.get(space.job_path(name))
     assert suspended is not None
     assert suspended["spec"]["suspend"] is True
     job = suspended["metadata"]["uid"]
     time.sleep(STILL_SECONDS / 2)
-    assert [s for s in space.pods.all() if of_run(s, "paused") and s.body["metadata"]["uid"] != first["uid"]] == []
-    space.api.patch(space.benchmark_path("paused"), {"spec": {"suspend": False}})
-    done = space.end("paused")
+    assert [s for s in space.pods.all() if of_run(s, name) and s.body["metadata"]["uid"] != first["uid"]] == []
+    space.api.patch(space.benchmark_path(name), {"spec": {"suspend": False}})
+    done = space.end(name)
     assert outcome(done) == "Measured", done["status"]
     assert done["status"]["job"]["uid"] == job
     print(f"\nattempts: {done['status']['attempts']}")

@@ -92,6 +92,16 @@ ENDS = [
     pytest.param(replace(THE_JOB, **POLICY), (), Reason.REPORT_LOST, (), id="a final failure whose Pod is gone"),
     pytest.param(replace(THE_JOB, **GONE), (), Reason.REPORT_LOST, (), id="retries used up, and nothing known of any"),
     pytest.param(replace(THE_JOB, **GONE), (EVICTED,), Reason.EVICTED, (), id="retries used up"),
+    pytest.param(
+        replace(THE_JOB, **POLICY),
+        (failed(137, deleting=True),),
+        Reason.EVICTED,
+        (),
+        id="a Pod that was deleted and then killed, which its Job takes for an end of its own",
+    ),
+    pytest.param(
+        replace(THE_JOB, **POLICY), (EVICTED,), Reason.REPORT_LOST, (), id="a retry that failed and whose Pod is gone"
+    ),
 ]
 
 

@@ -58,6 +58,7 @@ INTERRUPTED = [
     pytest.param(NEVER_STARTED, "no healthy devices", id="refused by the kubelet"),
     pytest.param(failed(0, ended=None), "no reason given", id="ended before its container ran, without a word"),
     pytest.param(failed(143), "SIGTERM", id="told to end"),
+    pytest.param(failed(137, deleting=True), "grace was over", id="told to end, and killed because it did not"),
     pytest.param(failed(143, message=WHOLE), "SIGTERM", id="told to end, whatever it wrote"),
 ]
 
@@ -98,6 +99,12 @@ FINAL = [
         Reason.HOST_OUT_OF_MEMORY,
         "spec.resources.memory",
         id="killed by the kernel for memory",
+    ),
+    pytest.param(
+        failed(137, reason="OOMKilled", deleting=True),
+        Reason.HOST_OUT_OF_MEMORY,
+        "spec.resources.memory",
+        id="and that while its Pod was being deleted",
     ),
     pytest.param(
         failed(137, reason="ContainerStatusUnknown"),

@@ -8,7 +8,7 @@ from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.report import Report
 from wattmark.decide.attempts import attempts, gpu_seconds
 from wattmark.decide.draft import Draft
-from wattmark.decide.ended import Final, Interrupted, Outcome, Success, outcome
+from wattmark.decide.ended import Final, Interrupted, Outcome, Success, killed_after_its_grace, outcome
 from wattmark.decide.plan import (
     Action,
     CreateJob,
@@ -231,6 +231,9 @@ def _concluded(draft: Draft, job: SeenJob, ends: Ends) -> Plan | None:
     if not job.failed_reason:
         return None
     interrupted = [(pod, end) for pod, end in ends if isinstance(end, Interrupted)]
+    if interrupted and job.failed_reason == "PodFailurePolicy" and killed_after_its_grace(interrupted[-1][0]):
+        # To the Job controller it is an exit code as any other.
+        return draft.failed(Reason.EVICTED, f"{interrupted[-1][1].message}; that is not tried again: run it anew")
     if job.failed_reason == "PodFailurePolicy" or not (interrupted or draft.seen.status.attempts):
         return draft.failed(
             Reason.REPORT_LOST, f"the Job failed ({job.failed_reason}) and its Pod is gone: {job.failed_message}"

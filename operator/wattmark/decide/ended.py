@@ -15,6 +15,7 @@ R = TypeVar("R", Report, TraceReport)
 
 NOT_AN_EXIT_OF_ITS_OWN = "ContainerStatusUnknown"  # the kubelet's placeholder: exit code 137 that no process gave
 CANNOT_START = ("StartError", "ContainerCannotRun")
+EXIT_KILLED = 137  # SIGKILL: what the kubelet sends when a Pod's grace period is over, and the kernel out of memory
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +185,19 @@ def _reported(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
     return Final(Reason(report.failure.reason.value), report.failure.message, seen)
 
 
+def _killed_after_its_grace(pod: SeenPod, expected: _Expected[Any]) -> _End | None:
+    if not killed_after_its_grace(pod):
+        return None
+    return Interrupted(
+        Reason.EVICTED, "the runner's Pod was deleted, drained or suspended, and it was killed when its grace was over"
+    )
+
+
+def killed_after_its_grace(pod: SeenPod) -> bool:
+    """Whether the runner did not answer SIGTERM in time, as one that has only begun to start does not."""
+    return pod.deleting and pod.ended is not None and pod.ended.exit_code == EXIT_KILLED and not pod.ended.message
+
+
 def _no_report(pod: SeenPod, expected: _Expected[Any]) -> _End:
     end = _end(pod)
     signal = f" (signal {end.exit_code - 128})" if 128 < end.exit_code < 160 else ""
@@ -209,5 +223,6 @@ _RULES: tuple[Callable[[SeenPod, _Expected[Any]], _End | None], ...] = (
     _out_of_host_memory,
     _cannot_start,
     _reported,
+    _killed_after_its_grace,
     _no_report,
 )
