@@ -14,7 +14,7 @@ from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes
 
 MOST_CALLS = 3_000_000  # Python functions, about a second: twice what reading the whole registry takes
-GPUS = [gpu_product(name) for name in ("T4", "B200")]
+GPUS = [gpu_product(name) for name in ("T4", "L4", "A100-80GB", "B200")]
 FLEET = preflight.fleet((), (), [AssumedNodes(gpu, 8) for gpu in GPUS if gpu is not None])
 KNOWN = {
     "llama": "meta-llama/Llama-3.1-8B",

@@ -81,11 +81,10 @@ class Entry:
 def known(words: Sequence[str], form: str) -> int:
     """Print the models in which one of the words occurs, all without words; the exit code."""
     found = sorted(_entries(words), key=lambda one: (one.kind.lower(), one.count.total, one.model.id))
-    told = [one.wire() for one in found]
     if form == "json":
-        print(json.dumps(told, indent=2))
+        print(json.dumps([one.wire() for one in found], indent=2))
     elif form == "yaml":
-        print(yaml.safe_dump(told, sort_keys=False, allow_unicode=True).rstrip())
+        print(yaml.safe_dump([one.wire() for one in found], sort_keys=False, allow_unicode=True).rstrip())
     elif found:
         show(found, sys.stdout)
     if found:

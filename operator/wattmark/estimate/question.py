@@ -267,9 +267,8 @@ class Question:
             length = 1 if generates else tokens
             keys = max(length, self.static_tokens) if stack.causal else length
             cached = stack.causal and self.resolved.workload_type is WorkloadType.INFERENCE
-            embedded = (
-                0 if self.architecture.projected_embeddings else 1
-            )  # they are narrower, and end with the first layer
+            # Projected ones are narrower, and end with the first layer.
+            embedded = 0 if self.architecture.projected_embeddings else 1
             run = Pass(length, keys, memory, self.eager(stack), self.on_gpu, self.adapters, cached, embedded)
             whole.append((stack, run))
         return tuple(whole)
