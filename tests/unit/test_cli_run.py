@@ -130,6 +130,8 @@ def test_a_signal_ends_the_runner_as_well_and_says_little(standing_in: Path, num
     process = subprocess.Popen(
         [sys.executable, "-c", command, "run", "-f", str(standing_in / "job.json")],
         env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        # A script's background command ignores Ctrl-C, and so would this process.
+        preexec_fn=lambda: signal.signal(number, signal.SIG_DFL),
     )  # fmt: skip
     waits, give_up = standing_in / "waits", time.monotonic() + 60
     while not (waits.exists() and waits.read_text()) and time.monotonic() < give_up:
