@@ -1,9 +1,11 @@
 """A run without its GPU: the real model class and the runner's own workload, on tensors without memory."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
+import torch
+import torch.utils.checkpoint
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from wattmark.api.answers import ComponentName, Phase
@@ -93,7 +95,7 @@ def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recor
         chosen = replace(chosen, mixed="bf16")
     device, recorder = Pretended(), Recorder(scratch_bytes(Gpu(kind)))
     kernels = Kernels(kind, recorder.autocast_copied)
-    with FakeTensorMode(), kernels.chosen(), _values_unread(), recorder:
+    with FakeTensorMode(), kernels.chosen(), _of_fake_tensors(), recorder:
         loaded = built(order, source, known, resolved, chosen, device)
         count = loaded.parameter_count  # before adapters are put in
         with recorder.watching(loaded.model, known.vocab):
@@ -107,8 +109,8 @@ def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recor
 
 
 @contextmanager
-def _values_unread() -> Iterator[None]:
-    """Keep transformers from looking at values, which fake tensors do not have.
+def _of_fake_tensors() -> Iterator[None]:
+    """Keep the libraries from what fake tensors cannot do: to have values, and to be changed in place.
 
     Initialisation draws until it likes what it drew; and positions are searched for several sequences packed into one,
     of which the runner's samples have none.
@@ -118,8 +120,26 @@ def _values_unread() -> Iterator[None]:
     with (
         swapped(PreTrainedModel, "initialize_weights", lambda model: None),
         swapped(masking_utils, "find_packed_sequence_indices", lambda position_ids: None),
+        swapped(torch.nn.Module, "_apply", _applied),
+        # Whose random state is kept, and whose autocast is switched on again, when a layer is computed anew.
+        swapped(torch.utils.checkpoint, "_infer_device_type", lambda *tensors: "cpu"),
     ):
         yield
+
+
+def _applied(module: torch.nn.Module, move: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> object:
+    """Module._apply with new parameters for those that move, as adapters do: a fake one cannot be changed in place."""
+    if recurse:
+        for child in module.children():
+            _applied(child, move)
+    with torch.no_grad():
+        for name, parameter in module.named_parameters(recurse=False):
+            moved = move(parameter)
+            if moved is not parameter:
+                setattr(module, name, torch.nn.Parameter(moved, parameter.requires_grad))
+        for name, buffer in module.named_buffers(recurse=False):
+            setattr(module, name, move(buffer))
+    return module
 
 
 def _first_phase(loaded: Loaded) -> Phase:

@@ -61,7 +61,7 @@ def peak(read: Architecture, name: str, resolved: Resolved, config: dict[str, An
     dtype = torch.bfloat16 if resolved.precision is Precision.BF16 else torch.float32
     model = built(config, head_for(read, resolved.workload_type), attention_of(name), dtype).train(training)
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     if resolved.lora:
         adapt(model, resolved.lora)
     optimizer = optimizer_of(resolved, model.parameters()) if training else None

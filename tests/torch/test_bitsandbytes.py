@@ -154,7 +154,7 @@ def loaded(config: dict[str, Any], read: Architecture, name: str, resolved: Reso
             if parameter.dtype == torch.bfloat16:
                 parameter.data = parameter.data.float()
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
-        model.gradient_checkpointing_enable({"use_reentrant": False})
+        model.activation_checkpointing_enable({"use_reentrant": False})
     adapt(model, resolved.lora)
     return model
 

@@ -60,7 +60,7 @@ class Step:
         dtype = torch.bfloat16 if precision is Precision.BF16 else torch.float32
         self.model = built(self.config, head_for(read, WorkloadType.TRAINING), attention_of(name), dtype).train()
         if options.get("gradientCheckpointing") == GradientCheckpointing.FULL:
-            self.model.gradient_checkpointing_enable({"use_reentrant": False})
+            self.model.activation_checkpointing_enable({"use_reentrant": False})
         sharded(self.model, mesh, precision, strategy)
         self.optimizer = torch.optim.AdamW(self.model.parameters())
         self.inputs = single.batch(read, True, dtype, single.BATCH, single.TOKENS)

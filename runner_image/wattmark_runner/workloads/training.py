@@ -30,7 +30,7 @@ def training_step(loaded: Loaded, device: Device) -> Iteration:
     passes = resolved.gradient_accumulation_steps
     assert passes is not None  # resolved for every training
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
-        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+        loaded.model.activation_checkpointing_enable({"use_reentrant": False})
     if resolved.lora:
         adapt(loaded.model, resolved.lora)
     accelerator = _accelerator(loaded.numerics.mixed, device, passes)
