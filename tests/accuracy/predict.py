@@ -28,9 +28,9 @@ def estimate(found: Need, definition: str) -> BytesEstimate | None:
 
 def out_of_memory(point: Point, found: Need) -> float | None:
     """Probability that the run's GPU is too small; None where the memory of either side is not known."""
-    if found.device_bytes is None or point.memory_bytes is None:
+    if found.required_bytes is None or point.memory_bytes is None:
         return None
-    return exceedance(found.device_bytes, point.memory_bytes)
+    return exceedance(found.required_bytes, point.memory_bytes)
 
 
 def question(point: Point) -> Question | str:

@@ -189,6 +189,7 @@ NEED = Need(
     allocated_bytes=estimate(14),
     reserved_bytes=estimate(15),
     device_bytes=estimate(16),
+    required_bytes=estimate(16),
     components=[
         Component(name=ComponentName.WEIGHTS, low_bytes=GIB, likely_bytes=GIB, high_bytes=GIB, formula="parameters")
     ],

@@ -107,6 +107,31 @@ def test_peaks_start_anew_from_what_is_there() -> None:
     assert allocator.allocated_peak == 30 * MIB
 
 
+def test_segments_in_which_nothing_is_handed_out_are_not_in_use() -> None:
+    allocator = Allocator()
+    kept, freed = allocator.allocate(5 * MIB), allocator.allocate(50 * MIB)
+    assert (allocator.in_use, allocator.reserved) == (70 * MIB, 70 * MIB)
+    allocator.release(freed)
+    assert (allocator.in_use, allocator.reserved) == (20 * MIB, 70 * MIB)
+    again = allocator.allocate(16 * MIB)
+    assert allocator.in_use == 70 * MIB, "a part of a segment takes all of it"
+    allocator.release(again)
+    allocator.release(kept)
+    assert (allocator.in_use, allocator.in_use_peak) == (0, 70 * MIB)
+
+
+def test_what_is_settled_stays_in_use() -> None:
+    allocator = Allocator()
+    allocator.allocate(5 * MIB)
+    allocator.release(allocator.allocate(50 * MIB))
+    settled = allocator.settled()
+    assert (settled.in_use, settled.reserved) == (20 * MIB, 70 * MIB)
+    settled.allocate(15 * MIB)
+    assert (settled.in_use, settled.reserved) == (20 * MIB, 70 * MIB)
+    settled.empty_cache()
+    assert (settled.in_use, settled.reserved) == (20 * MIB, 20 * MIB)
+
+
 def test_a_block_is_freed_once() -> None:
     allocator = Allocator()
     block = allocator.allocate(1)
@@ -134,16 +159,16 @@ def test_whatever_happens_reserved_holds_allocated_and_all_comes_back(events: li
         asked_peak = max(asked_peak, asked)
         assert allocator.reserved >= reserved, "nothing is given back unasked"
         reserved = allocator.reserved
-        assert asked <= allocator.allocated <= allocator.reserved
+        assert asked <= allocator.allocated <= allocator.in_use <= allocator.reserved
         taken = sorted((block.address, block.address + block.size) for block, _ in live)
         assert all(first[1] <= second[0] for first, second in pairwise(taken)), "none overlap"
         if free < len(live) and free < 6:
             block, size = live.pop(free)
             allocator.release(block)
             asked -= size
-    assert allocator.reserved_peak >= allocator.allocated_peak >= asked_peak
+    assert allocator.reserved_peak >= allocator.in_use_peak >= allocator.allocated_peak >= asked_peak
     for block, _ in live:
         allocator.release(block)
-    assert allocator.allocated == 0
+    assert allocator.allocated == allocator.in_use == 0
     allocator.empty_cache()
     assert allocator.reserved == 0, "what was split has joined again"

@@ -110,6 +110,11 @@ def test_the_parts_are_the_whole(model_id: str, workload: WorkloadType) -> None:
         else:
             assert found.process_bytes is not None and found.device_bytes is not None, gpu
             assert found.allocated_bytes.likely < found.reserved_bytes.likely < found.process_bytes.likely, gpu
+            # What is cached is given back before memory runs out: a GPU need not offer it.
+            assert found.required_bytes is not None, gpu
+            cached = part(found, ComponentName.ALLOCATOR_CACHE)
+            assert found.required_bytes.likely == found.device_bytes.likely - cached > found.allocated_bytes.likely, gpu
+            assert found.required_bytes.high <= found.device_bytes.high, gpu
 
 
 @pytest.mark.parametrize(

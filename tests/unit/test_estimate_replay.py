@@ -21,8 +21,8 @@ def test_a_phase_is_told_at_its_fullest_moment_by_what_it_holds_there() -> None:
         NAMES,
     )
     assert moments == (
-        Fullest(Phase.LOAD, {WEIGHTS: 40 * MIB}, 40 * MIB),
-        Fullest(Phase.FORWARD, {WEIGHTS: 40 * MIB, ACTIVATIONS: 30 * MIB}, 90 * MIB),
+        Fullest(Phase.LOAD, {WEIGHTS: 40 * MIB}, 40 * MIB, 40 * MIB),
+        Fullest(Phase.FORWARD, {WEIGHTS: 40 * MIB, ACTIVATIONS: 30 * MIB}, 90 * MIB, 70 * MIB),
     )
     assert moments[1].allocated == 70 * MIB
 

@@ -23,7 +23,9 @@ def simulated(
     read = known(model)
     workload = shape.pop("workload", WorkloadType.INFERENCE)
     resolved = asked(read, workload, **shape).model_copy(update=changes or {})
-    return reserved(Question(read, resolved, weights, on_gpu=True), scratch_bytes(GPU))
+    found = reserved(Question(read, resolved, weights, on_gpu=True), scratch_bytes(GPU))
+    assert found is None or found.in_use_bytes <= found.reserved_bytes
+    return None if found is None else found.reserved_bytes
 
 
 @pytest.mark.parametrize(

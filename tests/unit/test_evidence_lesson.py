@@ -26,6 +26,7 @@ def need(source: Source = Source.CLOSED_FORM) -> Need:
         reserved_bytes=estimate(9, 11, 13, source),
         process_bytes=estimate(10, 12, 14, source),
         device_bytes=estimate(11, 13, 15, source),
+        required_bytes=estimate(10.5, 12, 14, source),
         host_bytes=estimate(1, 2, 3),
         components=[weights],
     )
@@ -84,6 +85,33 @@ def test_a_measured_figure_bounds_what_it_contains_and_is_in_what_contains_it() 
     assert found.allocated_bytes.likely == 8 * GIB and found.allocated_bytes.source is Source.CLOSED_FORM
     assert found.reserved_bytes is not None and found.reserved_bytes.likely == 8 * GIB
     assert found.process_bytes is not None and found.process_bytes.high == 15 * GIB
+
+
+REQUIRED = [
+    pytest.param(lesson(), (10.5, 12, 14), Source.CLOSED_FORM, id="nothing learnt"),
+    pytest.param(
+        lesson(measured={"allocated": Interval(11 * GIB, 11 * GIB, 12 * GIB)}), (11, 13, 14), Source.MEASURED,
+        id="it moves with what is allocated, and is within the device's still",
+    ),
+    pytest.param(
+        lesson(measured={"reserved": Interval(11 * GIB, 11 * GIB, 11 * GIB), "device": Interval(*3 * [14 * GIB])}),
+        (11.5, 13, 14), Source.MEASURED, id="and with what is outside of PyTorch; a device that held it was enough",
+    ),
+    pytest.param(
+        lesson(measured={"device": Interval(*3 * [11 * GIB])}), (9, 10, 11), Source.MEASURED, id="a device that held it"
+    ),
+    pytest.param(lesson(too_little={"device": 13 * GIB}), (13, 13, 16.5), Source.MEASURED, id="one that did not"),
+    pytest.param(lesson(too_little={"device": 9 * GIB}), (10.5, 12, 14), Source.CLOSED_FORM, id="too little anyhow"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("learnt", "gib", "source"), REQUIRED)
+def test_what_a_gpu_must_offer_follows_from_what_was_measured(
+    learnt: Lesson, gib: tuple[float, ...], source: Source
+) -> None:
+    found = informed(need(), learnt).required_bytes
+    assert found is not None and found.source is source
+    assert [round(size / GIB, 6) for size in (found.low, found.likely, found.high)] == list(gib)
 
 
 OF_THE_SAME = [

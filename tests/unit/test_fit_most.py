@@ -77,10 +77,10 @@ def test_the_most_that_fit_do_not_contradict_what_is_asked(model: str, batch: in
     shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": 128, **text}}}
     wanted = asked(model, type="Inference", inference=shape)
     size = need(wanted.architecture, wanted.resolved, wanted.spec.model.weights, GPU)
-    assert not isinstance(size, Unknown) and size.device_bytes is not None
+    assert not isinstance(size, Unknown) and size.required_bytes is not None
     found = most_that_fit(wanted, Axis.BATCH, GPU, gib << 30)
     assert found is not None
-    assert (found >= batch) == (size.device_bytes.high <= gib << 30)
+    assert (found >= batch) == (size.required_bytes.high <= gib << 30)
 
 
 TRAINED = {"type": "Training", "training": {}}
@@ -104,8 +104,8 @@ def test_it_fits_and_one_more_does_not(wanted: Demand, axis: Axis, room: int) ->
         if 1 <= amount <= limit:
             sized = resized(wanted.resolved, axis, amount)
             size = need(wanted.architecture, sized, wanted.spec.model.weights, GPU)
-            assert not isinstance(size, Unknown) and size.device_bytes is not None
-            assert (size.device_bytes.high <= room) == (amount == found)
+            assert not isinstance(size, Unknown) and size.required_bytes is not None
+            assert (size.required_bytes.high <= room) == (amount == found)
 
 
 LIMITS = [

@@ -31,8 +31,9 @@ def gib(low: float, likely: float, high: float) -> BytesEstimate:
 NEED = Need(
     peak_phase=Phase.DECODE,
     allocated_bytes=gib(16, 18, 20),
-    reserved_bytes=gib(16, 18, 20),
-    device_bytes=gib(17, 19, 22),
+    reserved_bytes=gib(16, 20, 24),
+    device_bytes=gib(17, 21, 26),
+    required_bytes=gib(17, 19, 22),
     host_bytes=gib(1, 2, 3),
     components=[],
 )

@@ -200,7 +200,7 @@ def test_a_trace_answers_for_every_node_type(model: dict[str, Any]) -> None:
     assert answer.parameter_count == TRACE.parameter_count
     needs = {kind.node_type.split("-")[1]: kind.need_bytes for kind in answer.node_types}
     for short, capability in (("A100", (8, 0)), ("T4", (7, 5))):
-        assert needs[short] == traced(TRACE, spec.model.weights, Gpu(capability)).device_bytes
+        assert needs[short] == traced(TRACE, spec.model.weights, Gpu(capability)).required_bytes
     assert {kind.source for kind in answer.node_types} == {Source.TRACED}
     assert all(kind.largest_batch_size_per_device is None for kind in answer.node_types)
     assert {u.reason for u in answer.unavailable} == {UnavailableReason.NOT_TRACED} and answer.fallbacks == ()
@@ -210,7 +210,7 @@ def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:
     spec = asked("Traced")
     known = facts(spec.model, None)
     large = TRACE.model_copy(
-        update={"memory": [one.model_copy(update={"reserved_bytes": 2**40}) for one in TRACE.memory]}
+        update={"memory": [one.model_copy(update={"in_use_bytes": 2**40}) for one in TRACE.memory]}
     )
     missed = [{u.field for u in for_check(spec, known, cluster(LARGE), found).unavailable} for found in (TRACE, large)]
     assert ["fallbacks" in fields for fields in missed] == [False, True]

@@ -23,8 +23,8 @@ QUESTION = question(SPEC)
 KNOWN = lookup("gpt2")
 assert KNOWN is not None
 FULLEST = (
-    Fullest(Phase.LOAD, {ComponentName.WEIGHTS: GIB}, 2 * GIB),
-    Fullest(Phase.PREFILL, {ComponentName.WEIGHTS: GIB, ComponentName.ACTIVATIONS: 4 * GIB}, 6 * GIB),
+    Fullest(Phase.LOAD, {ComponentName.WEIGHTS: GIB}, 2 * GIB, 2 * GIB),
+    Fullest(Phase.PREFILL, {ComponentName.WEIGHTS: GIB, ComponentName.ACTIVATIONS: 4 * GIB}, 7 * GIB, 6 * GIB),
 )
 TRACE = Trace(
     resolved=resolve(architecture(KNOWN.config), SPEC.workload, SPEC.runtime, 1),

@@ -57,6 +57,7 @@ class ComponentName(StrEnum):
     CONTEXT = "Context"
     NCCL = "NCCL"
     ALLOCATOR_ROUNDING = "AllocatorRounding"
+    ALLOCATOR_CACHE = "AllocatorCache"
     DRIVER = "Driver"
 
 
@@ -102,7 +103,13 @@ class Need(Model):
     )
     device_bytes: BytesEstimate | None = Field(
         None,
-        description="Process plus what the driver keeps for itself, per device: what a GPU must offer; absent on CPU.",
+        description="Process plus what the driver keeps for itself, per device; absent on CPU. Compare "
+        "memory.devicePeakBytes.",
+    )
+    required_bytes: BytesEstimate | None = Field(
+        None,
+        description="What a GPU must offer, per device: deviceBytes less what PyTorch's allocator caches (component "
+        "AllocatorCache), which it gives back before memory runs out. Verdicts compare this; absent on CPU.",
     )
     host_bytes: BytesEstimate | None = Field(
         None, description="Peak host memory of the run: one process for each GPU. Compare memory.hostPeakBytes."
@@ -131,7 +138,7 @@ class NodeTypeAnswer(Model):
     reason: ShortText = Field(description="The check that decided, as one word.")
     message: Text = Field(description="The check that decided, in words with numbers.")
     need_bytes: BytesEstimate | None = Field(
-        None, description="Need on each GPU of this type that the run takes (deviceBytes); on type cpu: host memory."
+        None, description="What each GPU of this type must offer for the run (requiredBytes); on type cpu: host memory."
     )
     offered_bytes: Bytes | None = Field(
         None, description="Memory of one GPU of this type, in bytes; on type cpu: the most that one node can give."

@@ -31,6 +31,11 @@ class TracedMemory(Model):
     reserved_bytes: Bytes = Field(
         description="The most that a simulated caching allocator held, loading included, in bytes per device."
     )
+    in_use_bytes: Bytes | None = Field(
+        None,
+        description="The most that its segments took in which anything was allocated, in bytes per device: the others "
+        "are given back before memory runs out. Absent in traces of older releases; reservedBytes stands for it.",
+    )
     weights_bytes: Bytes = Field(description="Parameters and buffers of the loaded model, in bytes.")
 
 

@@ -118,5 +118,5 @@ def _precision(question: Question, status: ModelCheckStatus) -> str:
 
 
 def _need(status: ModelCheckStatus) -> str:
-    need = status.need.device_bytes if status.need is not None else None
+    need = status.need.required_bytes if status.need is not None else None
     return "-" if need is None else gibibytes(need.likely)

@@ -182,7 +182,7 @@ def _asked(question: Question, status: ModelCheckStatus) -> Text:
 
 def _needed(need: Need, gpus: int) -> Text:
     where = "one GPU" if gpus == 1 else f"each of {gpus} GPUs"
-    total = need.device_bytes or need.allocated_bytes
+    total = need.required_bytes or need.allocated_bytes
     return (
         Text("\nneeds ")
         + Text(gibibytes(total.likely), style="bold")

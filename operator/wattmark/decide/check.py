@@ -82,7 +82,7 @@ def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer
     settled(sayings, _ready(spec.require, types, fits))
     best = next((t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)), None)
     fitting = sum(t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT) for t in types)
-    need = answer.need.device_bytes if answer.need else None
+    need = answer.need.required_bytes if answer.need else None
     return {
         "resolved": answer.resolved,
         "parameter_count": answer.parameter_count,

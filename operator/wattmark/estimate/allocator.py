@@ -34,14 +34,21 @@ class Allocator:
     """One device's allocator: bytes handed out and bytes taken from the device, now and at most.
 
     `allocated` counts whole blocks as torch.cuda.memory_allocated does: rounding is part of it, and so is the rest of a
-    large block that is too small to be split off.
+    large block that is too small to be split off. `in_use_peak` counts segments in which something is handed out: the
+    others are given back before memory runs out, and so it is about what a device must have.
     """
 
     def __init__(self) -> None:
-        self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = 0
+        self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = self.in_use_peak = 0
+        self._unused = 0  # bytes of segments in which nothing is handed out
         self._pools: dict[bool, list[tuple[int, int]]] = {True: [], False: []}  # free blocks: (size, address), in order
         self._free: dict[int, Block] = {}  # by address
         self._end = 0  # address behind the last segment: the device's own order of addresses only breaks ties
+
+    @property
+    def in_use(self) -> int:
+        """Bytes of segments in which something is handed out."""
+        return self.reserved - self._unused
 
     def allocate(self, size: int) -> Block:
         """Hand out a block for `size` bytes, 1 or more: the smallest free one that holds them, else of a new segment.
@@ -58,6 +65,7 @@ class Allocator:
             self._split(block, size)
         self.allocated += block.size
         self.allocated_peak = max(self.allocated_peak, self.allocated)
+        self.in_use_peak = max(self.in_use_peak, self.in_use)
         return block
 
     def release(self, block: Block) -> None:
@@ -83,23 +91,26 @@ class Allocator:
 
     def empty_cache(self) -> None:
         """Give the device back every segment in which nothing is handed out."""
-        for block in [b for b in self._free.values() if b.before is None and b.after is None]:
+        for block in [block for block in self._free.values() if _whole(block)]:
             self._remove(block)
             self.reserved -= block.size
 
     def settled(self) -> "Allocator":
         """Another one in the same state, in which what is handed out now stays so: cheaper than to begin anew."""
         other = Allocator()
+        beside = Block(-1, 0, small=False)  # stands for what is handed out
         for block in self._free.values():
-            other._add(Block(block.address, block.size, block.small))
+            other._add(Block(block.address, block.size, block.small, before=None if _whole(block) else beside))
         other._end = self._end
         other.allocated, other.allocated_peak = self.allocated, self.allocated_peak
         other.reserved, other.reserved_peak = self.reserved, self.reserved_peak
+        other.in_use_peak = self.in_use_peak
         return other
 
     def reset_peaks(self) -> None:
-        """Start both peaks anew from what is there now."""
+        """Start every peak anew from what is there now."""
         self.allocated_peak, self.reserved_peak = self.allocated, self.reserved
+        self.in_use_peak = self.in_use
 
     def _best(self, size: int, small: bool) -> Block | None:
         pool = self._pools[small]
@@ -132,12 +143,21 @@ class Allocator:
         block.free = True
         insort(self._pools[block.small], (block.size, block.address))
         self._free[block.address] = block
+        if _whole(block):
+            self._unused += block.size
 
     def _remove(self, block: Block) -> None:
         block.free = False
+        if _whole(block):
+            self._unused -= block.size
         pool = self._pools[block.small]
         del pool[bisect_left(pool, (block.size, block.address))]
         del self._free[block.address]
+
+
+def _whole(block: Block) -> bool:
+    """Whether it is all of its segment."""
+    return block.before is None and block.after is None
 
 
 def _up(size: int, step: int) -> int:

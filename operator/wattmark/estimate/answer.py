@@ -1,6 +1,7 @@
 """A need in the words of the API: four figures that contain one another, and the parts they are made of."""
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 
 from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Source
 from wattmark.api.model import Weights
@@ -10,6 +11,18 @@ from wattmark.estimate.parts import Part, PhaseParts
 
 FORMULA_LENGTH = 200
 MOST_BYTES = 2**53  # the bound of a size in the API, 8 PiB: a need beyond it is told as this, and fits nowhere
+
+
+@dataclass(frozen=True, slots=True)
+class Beyond:
+    """What the caching allocator takes from the device beyond what it hands out.
+
+    `rounding` are the rests of segments in use, `cache` are whole segments that it keeps for later and gives back
+    before memory runs out.
+    """
+
+    rounding: Part
+    cache: Part
 
 
 def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
@@ -23,28 +36,32 @@ def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
 
 
 def on_gpu(
-    peak: PhaseParts, allocated: Interval, lost: Part, gpu: Gpu, host: Interval, source: Source, devices: int = 1
+    peak: PhaseParts, allocated: Interval, beyond: Beyond, gpu: Gpu, host: Interval, source: Source, devices: int = 1
 ) -> Need:
     """The need of a run on a GPU, or on each of several.
 
     `peak` holds all that is allocated in the fullest phase, workspaces included; `allocated` its sum, or the highest
-    of any phase's; `lost` is what the allocator reserves beyond it. Context, driver and host memory are measured ones,
-    whatever the source of the rest.
+    of any phase's; `beyond` is what the allocator reserves beyond it. Context, driver and host memory are measured
+    ones, whatever the source of the rest.
     """
     outside = (
-        lost,
+        beyond.rounding,
+        beyond.cache,
         Part(ComponentName.CONTEXT, context(gpu), "CUDA context and kernels, measured on A100 and H100"),
         Part(ComponentName.NCCL, nccl(gpu, devices), "NCCL's buffers and kernels, measured on A100 and H200"),
         Part(ComponentName.DRIVER, driver(gpu), "kept by the driver on an idle GPU, measured on A100 and H100"),
     )
-    reserved = allocated + lost.size
-    process = reserved + context(gpu) + nccl(gpu, devices)
+    in_use = allocated + beyond.rounding.size
+    reserved = in_use + beyond.cache.size
+    around = context(gpu) + nccl(gpu, devices)
+    process = reserved + around
     return Need(
         peak_phase=peak.phase,
         allocated_bytes=bytes_estimate(allocated, source),
         reserved_bytes=bytes_estimate(reserved, source),
         process_bytes=bytes_estimate(process, source),
         device_bytes=bytes_estimate(process + driver(gpu), source),
+        required_bytes=bytes_estimate(in_use + around + driver(gpu), source),
         host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
         components=_components((*peak.parts, *outside)),
     )

@@ -33,12 +33,15 @@ Event = Allocated | Released | CacheEmptied
 
 @dataclass(frozen=True, slots=True)
 class Fullest:
-    """Bytes at a phase's fullest moment, by component (their blocks, so that they sum to `allocated`), and the most
-    that was reserved until the phase ended."""
+    """Bytes at a phase's fullest moment, by component: their blocks, so that they sum to `allocated`.
+
+    `reserved` is the most that was, until the phase ended, and `in_use` the most of it that could not be given back.
+    """
 
     phase: Phase
     components: Mapping[ComponentName, int]
     reserved: int
+    in_use: int
 
     @property
     def allocated(self) -> int:
@@ -61,10 +64,13 @@ def replay(events: Iterable[Event], names: Mapping[int, ComponentName]) -> tuple
                 block = blocks[key] = allocator.allocate(size)
                 sums[names[key]] = sums.get(names[key], 0) + block.size
                 before = fullest.get(phase)
+                reserved, in_use = allocator.reserved, allocator.in_use
+                if before is not None:
+                    reserved, in_use = max(reserved, before.reserved), max(in_use, before.in_use)
                 if before is None or allocator.allocated > before.allocated:
-                    fullest[phase] = Fullest(phase, dict(sums), allocator.reserved)
-                elif allocator.reserved > before.reserved:
-                    fullest[phase] = Fullest(phase, before.components, allocator.reserved)
+                    fullest[phase] = Fullest(phase, dict(sums), reserved, in_use)
+                elif (reserved, in_use) != (before.reserved, before.in_use):
+                    fullest[phase] = Fullest(phase, before.components, reserved, in_use)
             case Released(key):
                 block = blocks.pop(key)
                 sums[names[key]] -= block.size

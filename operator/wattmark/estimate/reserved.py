@@ -7,6 +7,7 @@ encoder-decoders, eager attention, mixtures, quantized matrices, several devices
 convolutions, more layers than any model has) reserved memory stays a share of what is allocated.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from wattmark.api.model import Weights
@@ -24,8 +25,16 @@ SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
 
 
-def reserved(question: Question, scratch: int) -> int | None:
-    """Bytes reserved at most, `scratch` bytes of a library's workspace included; None where no order is known."""
+@dataclass(frozen=True, slots=True)
+class Simulated:
+    """The allocator's peaks in bytes: what it takes where there is room, and what of that it cannot give back."""
+
+    reserved_bytes: int
+    in_use_bytes: int
+
+
+def reserved(question: Question, scratch: int) -> Simulated | None:
+    """The peaks, `scratch` bytes of a library's workspace included; None where no order is known."""
     if not _described(question):
         return None
     found = units(question)
@@ -34,7 +43,7 @@ def reserved(question: Question, scratch: int) -> int | None:
     untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
     memory = Memory(_loaded(found.rest, found.layers, untied, question.formats.weight).settled())
     _forward(question, memory, scratch)
-    return memory.allocator.reserved_peak
+    return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
 
 
 def _described(question: Question) -> bool:

@@ -3,7 +3,7 @@
 from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
 from wattmark.api.trace import Trace, TracedComponent, TracedMemory
-from wattmark.estimate.answer import MOST_BYTES, host_of_gpu_run, on_gpu
+from wattmark.estimate.answer import MOST_BYTES, Beyond, host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
 from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
@@ -67,6 +67,7 @@ def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...]) -> TracedMemory:
             if size
         ],
         reserved_bytes=min(max(moment.reserved for moment in fullest), MOST_BYTES),
+        in_use_bytes=min(max(moment.in_use for moment in fullest), MOST_BYTES),
         weights_bytes=min(loaded, MOST_BYTES),
     )
 
@@ -87,15 +88,25 @@ def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
     parts.append(Part(ComponentName.WORKSPACE, unsure, "cuBLASLt"))
     parts.append(Part(ComponentName.WORKSPACE, dnn() if trace.convolutional else NOTHING, "cuDNN's, not traced"))
     whole = PhaseParts(found.peak_phase, tuple(parts))
-    lost = max(0, found.reserved_bytes - sum(part.allocated_bytes for part in found.components))
+    allocated = sum(part.allocated_bytes for part in found.components)
+    in_use = max(allocated, found.in_use_bytes or found.reserved_bytes)
+    rounded, cached = in_use - allocated, max(0, found.reserved_bytes - in_use)
+    beyond = Beyond(
+        Part(
+            ComponentName.ALLOCATOR_ROUNDING,
+            Interval(rounded // 2, rounded, rounded + rounded // 2 + 2 * SEGMENT_BYTES),
+            "segments in use less what is allocated, of the trace replayed through a simulated allocator",
+        ),
+        Part(
+            ComponentName.ALLOCATOR_CACHE,
+            Interval(cached // 2, cached, cached + cached // 2),
+            "reserved less segments in use, likewise; given back before memory runs out",
+        ),
+    )
     return on_gpu(
         whole,
         whole.allocated,
-        Part(
-            ComponentName.ALLOCATOR_ROUNDING,
-            Interval(lost // 2, lost, lost + lost // 2 + 2 * SEGMENT_BYTES),
-            "reserved less allocated, of the trace replayed through a simulated allocator",
-        ),
+        beyond,
         gpu,
         host_of_gpu_run(weights, found.weights_bytes),
         Source.TRACED,

@@ -49,7 +49,35 @@ def informed(need: Need, lesson: Lesson) -> Need:
         return need
     found = {figure: _informed(estimate, lesson, figure) for figure in Figure if (estimate := figure.of(need))}
     found |= _nested({figure: found[figure] for figure in _CONTAINED if figure in found})
-    return need.model_copy(update={f"{figure.name.lower()}_bytes": estimate for figure, estimate in found.items()})
+    after = need.model_copy(update={f"{figure.name.lower()}_bytes": estimate for figure, estimate in found.items()})
+    if need.required_bytes is None or after.device_bytes is None:
+        return after
+    return after.model_copy(update={"required_bytes": _required(need, after, lesson)})
+
+
+def _required(before: Need, after: Need, lesson: Lesson) -> BytesEstimate:
+    """What a GPU must offer, which no run measures: it moves with what is allocated, and with what is outside of
+    PyTorch; a device that held a run was enough, and one that did not was not."""
+    assert before.required_bytes is not None and after.device_bytes is not None
+    outside = _outside(after) - _outside(before)
+    own, was, now = (_interval(e) for e in (before.required_bytes, before.allocated_bytes, after.allocated_bytes))
+    moved_by = (now.low - was.low + outside, now.likely - was.likely + outside, now.high - was.high + outside)
+    ends = [max(0, end + by) for end, by in zip((own.low, own.likely, own.high), moved_by, strict=True)]
+    shifted = Interval(min(ends), sorted(ends)[1], max(ends))
+    size = _lowest([highest([shifted, now]), _interval(after.device_bytes)])
+    floor = lesson.too_little[Figure.DEVICE]
+    if floor is not None and size.low <= floor:
+        return bytes_estimate(_above(size, floor), Source.MEASURED)
+    if size == own:
+        return before.required_bytes
+    return bytes_estimate(size, deepest(after.allocated_bytes.source, after.device_bytes.source))
+
+
+def _outside(need: Need) -> int:
+    """Bytes of a GPU that are not PyTorch's, likely."""
+    if need.device_bytes is None or need.reserved_bytes is None:
+        return 0
+    return need.device_bytes.likely - need.reserved_bytes.likely
 
 
 def deepest(*sources: Source) -> Source:

@@ -216,14 +216,16 @@ def has_known_memory(case: Case) -> Objection | None:
 
 
 def has_the_memory(case: Case) -> Objection | None:
-    """Even the low end of what each GPU needs fits into one."""
+    """Even the low end of what each GPU must offer fits into one."""
     offer = case.ground.offer
     if isinstance(case.need, Unknown) or offer is None or offer.memory_bytes is None:
         return None
-    need, own = case.need.device_bytes, case.need.reserved_bytes
+    need, device, reserved = case.need.required_bytes, case.need.device_bytes, case.need.reserved_bytes
     if need is None or need.low <= offer.memory_bytes:
         return None
-    low, high = (own.low, own.high) if own is not None else (need.low, need.high)
+    low, high = need.low, need.high
+    if device is not None and reserved is not None:  # they differ by what is outside of PyTorch
+        low, high = max(0, low - device.low + reserved.low), max(0, high - device.high + reserved.high)
     several = case.asked.resources.gpus_per_node > 1
     outside = "context, NCCL and driver" if several else "context and driver"
     kept = f" after {gib(need.low - low)} GiB of {outside}" if need.low > low else ""

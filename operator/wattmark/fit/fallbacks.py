@@ -235,7 +235,7 @@ def _text(patch: Patch) -> str:
 def _fallback(rank: int, fitting: _Fitting, wanted: Demand) -> Fallback:
     proposal, gpu = fitting.proposal, gpu_of(fitting.ground)
     before = wanted.need_on(gpu)
-    size = None if isinstance(before, Unknown) else before.host_bytes if gpu is None else before.device_bytes
+    size = None if isinstance(before, Unknown) else before.host_bytes if gpu is None else before.required_bytes
     same = proposal.changes == (Change.NODE_TYPE,)
     return Fallback(
         rank=rank,

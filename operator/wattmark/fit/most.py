@@ -65,8 +65,8 @@ def largest(size: Callable[[int], int], room: int, most: int) -> int:
 def most_that_fit(demand: Demand, axis: Axis, gpu: Gpu | None, room: int) -> int | None:
     """The largest batch, or the longest input in tokens, whose need's high end is at most `room` bytes.
 
-    0 where not even one fits; None where the model reads no text, so that there is no length. On a GPU the need is
-    the device's, without one the host's. What else the workload says stays as it is.
+    0 where not even one fits; None where the model reads no text, so that there is no length. On a GPU it is
+    what that must offer, without one the host's. What else the workload says stays as it is.
     """
     most = MOST_SAMPLES if axis is Axis.BATCH else longest_input(demand)
     if most is None:
@@ -128,7 +128,7 @@ def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) 
         if isinstance(found, Unknown):
             return BEYOND
         known = informed(found, subject.lesson)
-        estimate = known.host_bytes if gpu is None else known.device_bytes
+        estimate = known.host_bytes if gpu is None else known.required_bytes
         return BEYOND if estimate is None else estimate.high
 
     def search(most: int) -> int:

@@ -125,7 +125,7 @@ def _compared(case: Case) -> tuple[BytesEstimate | None, int | None]:
     # What is known of CUDA says nothing of ROCm.
     need = None if isinstance(case.need, Unknown) or (offer and offer.resource == AMD) else case.need
     if offer is not None:
-        return (None if need is None else need.device_bytes), offer.memory_bytes
+        return (None if need is None else need.required_bytes), offer.memory_bytes
     largest, limit = case.ground.host_bytes, quantity(case.asked.resources.memory)
     offered = largest if limit is None else min(largest, int(limit))
     return (None if need is None else need.host_bytes), offered or None
