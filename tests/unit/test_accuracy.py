@@ -5,9 +5,10 @@ from pathlib import Path
 import pytest
 import yaml
 from tests.accuracy import predict
-from tests.accuracy.__main__ import PAGE
+from tests.accuracy.__main__ import BEGIN, END, PAGE
 from tests.accuracy.data import DEFINITIONS, HELD_OUT, MEASURED, components, merged, points
 from tests.accuracy.statistics import Summary, wilson
+from tests.accuracy.table import tables
 
 from wattmark.api.answers import Need
 
@@ -85,3 +86,8 @@ def test_a_summary_keeps_the_sign_of_the_worst() -> None:
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_the_page_names_every_source(file: Path) -> None:
     assert f"| `{file.name}` |" in PAGE.read_text(encoding="utf-8")
+
+
+def test_the_page_shows_what_the_estimates_are_today() -> None:
+    before, begin, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+    assert before and begin and rest.partition(END)[0] == tables(POINTS, components()), "run `make accuracy`"

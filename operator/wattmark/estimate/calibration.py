@@ -15,8 +15,7 @@ from enum import Enum
 from math import ceil, floor, fsum, sqrt
 from operator import mul
 
-from wattmark.estimate.exceedance import Z_95
-from wattmark.estimate.interval import Interval
+from wattmark.estimate.interval import LEAST_DEVIATION, Z_95, Interval
 
 
 class Share(Enum):
@@ -41,9 +40,6 @@ VARIANCES: Mapping[Share, float] = {
 }
 # As many runs' worth of trust in the intervals' own claim: with few residuals it outweighs theirs.
 PRIOR_RUNS = 16
-# No interval is taken for narrower than this share of its likely value: of published runs, set apart for development,
-# whose closed form leaves next to nothing open, the worst lay 0.6 % away.
-LEAST_DEVIATION = 0.005
 GRAIN = 16  # parts of a deviation; rounding outward keeps answers still where another run changes next to nothing
 
 

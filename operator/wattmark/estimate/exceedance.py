@@ -3,9 +3,7 @@
 from math import erfc, sqrt
 
 from wattmark.api.answers import BytesEstimate
-
-# The standard normal deviate that 5 % lie beyond: an interval's ends are meant as its 5 and 95 percent points.
-Z_95 = 1.6448536269514722
+from wattmark.estimate.interval import Z_95
 
 
 def exceedance(need: BytesEstimate, offered_bytes: int) -> float:

@@ -10,7 +10,7 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
 from wattmark.estimate.answer import Beyond, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
-from wattmark.estimate.interval import MIB, Interval, highest
+from wattmark.estimate.interval import MIB, Interval, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.reserved import Simulated, reserved
@@ -64,16 +64,17 @@ def need(
     """Memory on each device and on the host, in bytes; `gpu` is None for a run on the CPU.
 
     The components are those of the phase with the highest likely figure; the ends of the totals are the highest of
-    any phase's, so that a phase that may turn out fuller is allowed for. `reserved_bytes` is simulated where the order
-    of allocations is known, and else shares more than what is allocated. Not to `simulate` takes a twentieth of the
-    time, and gives that share for all: a high end that is never above the other.
+    any phase's, so that a phase that may turn out fuller is allowed for, and no surer than such totals have proved.
+    `reserved_bytes` is simulated where the order of allocations is known, and else shares more than what is allocated.
+    Not to `simulate` takes a twentieth of the time, and gives shares for all: a high end of what must be offered that
+    is never above the other.
     """
     itself = _Itself(architecture)
     question, every = _once(itself, resolved, weights, gpu is not None)
     if isinstance(every, Unknown):
         return every
     peak = max(every, key=lambda phase: phase.allocated.likely)
-    fullest = highest([phase.allocated for phase in every])
+    fullest = no_surer(highest([phase.allocated for phase in every]))
     if gpu is None:
         return on_cpu(peak, fullest, host_of_cpu_run(fullest))
     convolutional = architecture.family is Family.CONVOLUTIONAL
