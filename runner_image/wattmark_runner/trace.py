@@ -15,7 +15,7 @@ from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu
 from wattmark.estimate.device import scratch_bytes
-from wattmark.estimate.replay import Allocated, Event, replay
+from wattmark.estimate.replay import Allocated, Event, least, replay
 from wattmark.estimate.traced import KINDS, memory
 from wattmark.models import Family
 from wattmark_runner.device import Cpu
@@ -45,7 +45,8 @@ def trace(order: RunOrder, kinds: Iterable[tuple[int, int]] = KINDS, token: str 
         if recording is None or not recording.holds_for(kind):
             recording = None  # its events take memory
             recording = _record(order, kind, token)
-        found.append(memory(kind, replay(recording.on(scratch_bytes(Gpu(kind))), recording.names)))
+        events = tuple(recording.on(scratch_bytes(Gpu(kind))))
+        found.append(memory(kind, replay(events, recording.names), least(events)))
     if recording is None:
         raise ValueError("no kind of GPU to trace for")
     loaded = recording.loaded

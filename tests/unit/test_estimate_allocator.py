@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattmark.estimate.allocator import Allocator
+from wattmark.estimate.allocator import Allocator, DeviceFullError
 from wattmark.estimate.interval import MIB
 
 
@@ -118,6 +118,18 @@ def test_segments_in_which_nothing_is_handed_out_are_not_in_use() -> None:
     allocator.release(again)
     allocator.release(kept)
     assert (allocator.in_use, allocator.in_use_peak) == (0, 70 * MIB)
+
+
+def test_a_device_that_is_full_is_given_back_what_is_not_used() -> None:
+    allocator = Allocator(limit=100 * MIB)
+    kept, freed = allocator.allocate(30 * MIB), allocator.allocate(50 * MIB)
+    allocator.release(freed)
+    allocator.allocate(60 * MIB)
+    assert (allocator.reserved, allocator.reserved_peak) == (90 * MIB, 90 * MIB)
+    with pytest.raises(DeviceFullError, match="20971520 bytes more than 94371840 of 104857600"):
+        allocator.allocate(5 * MIB)
+    allocator.release(kept)
+    assert allocator.allocate(5 * MIB).size >= 5 * MIB, "what is freed serves first"
 
 
 def test_what_is_settled_stays_in_use() -> None:

@@ -108,8 +108,8 @@ OFFERED: list[Any] = [
         ("a100",),
         check(**training(8, 2048)),
         [
-            "GradientCheckpointing OptimizerStates Precision",
             "FusedOptimizer GradientCheckpointing Precision BatchSize",
+            "GradientCheckpointing Optimizer BatchSize",
         ],
         id="only several changes together",
     ),

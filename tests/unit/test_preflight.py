@@ -210,7 +210,7 @@ def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:
     spec = asked("Traced")
     known = facts(spec.model, None)
     large = TRACE.model_copy(
-        update={"memory": [one.model_copy(update={"in_use_bytes": 2**40}) for one in TRACE.memory]}
+        update={"memory": [one.model_copy(update={"least_reserved_bytes": 2**40}) for one in TRACE.memory]}
     )
     missed = [{u.field for u in for_check(spec, known, cluster(LARGE), found).unavailable} for found in (TRACE, large)]
     assert ["fallbacks" in fields for fields in missed] == [False, True]

@@ -23,14 +23,14 @@ QUESTION = question(SPEC)
 KNOWN = lookup("gpt2")
 assert KNOWN is not None
 FULLEST = (
-    Fullest(Phase.LOAD, {ComponentName.WEIGHTS: GIB}, 2 * GIB, 2 * GIB),
-    Fullest(Phase.PREFILL, {ComponentName.WEIGHTS: GIB, ComponentName.ACTIVATIONS: 4 * GIB}, 7 * GIB, 6 * GIB),
+    Fullest(Phase.LOAD, {ComponentName.WEIGHTS: GIB}, 2 * GIB),
+    Fullest(Phase.PREFILL, {ComponentName.WEIGHTS: GIB, ComponentName.ACTIVATIONS: 4 * GIB}, 7 * GIB),
 )
 TRACE = Trace(
     resolved=resolve(architecture(KNOWN.config), SPEC.workload, SPEC.runtime, 1),
     parameter_count=124_439_808,
     convolutional=False,
-    memory=[memory(kind, FULLEST) for kind in KINDS],
+    memory=[memory(kind, FULLEST, 6 * GIB) for kind in KINDS],
 )
 REFERENCE = JobReference(name="bert-trace", uid=JOB)
 UNDER_WAY = TraceStatus(question_digest=QUESTION, job=REFERENCE)

@@ -31,10 +31,10 @@ class TracedMemory(Model):
     reserved_bytes: Bytes = Field(
         description="The most that a simulated caching allocator held, loading included, in bytes per device."
     )
-    in_use_bytes: Bytes | None = Field(
+    least_reserved_bytes: Bytes | None = Field(
         None,
-        description="The most that its segments took in which anything was allocated, in bytes per device: the others "
-        "are given back before memory runs out. Absent in traces of older releases; reservedBytes stands for it.",
+        description="The least on which that allocator came to the end, giving back what it kept for later before it "
+        "failed, in bytes per device. Absent in traces of older releases; reservedBytes stands for it.",
     )
     weights_bytes: Bytes = Field(description="Parameters and buffers of the loaded model, in bytes.")
 

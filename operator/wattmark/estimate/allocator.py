@@ -1,8 +1,9 @@
 """PyTorch's caching allocator, simulated: what a sequence of allocations and frees makes it take from the device.
 
 The rules are those of c10/cuda/CUDACachingAllocator.cpp on one stream, with the default settings (no expandable
-segments, no limit on splitting); the constants are c10/core/AllocatorConfig.h's, compared with torch 2.15. Without
-pressure the allocator gives nothing back to the device, and neither does this one, but for `empty_cache`.
+segments, no limit on splitting); the constants are c10/core/AllocatorConfig.h's, compared with torch 2.15. Where the
+device has room the allocator gives nothing back to it, but for `empty_cache`; where it has none, all that is not used
+(release_cached_blocks), before it fails.
 """
 
 from bisect import bisect_left, insort
@@ -16,6 +17,10 @@ SMALL_SEGMENT_BYTES = 2 * MIB  # kSmallBuffer
 LARGE_SEGMENT_BYTES = 20 * MIB  # large_segment_size: what a block below OWN_SEGMENT_BYTES is cut from
 OWN_SEGMENT_BYTES = 10 * MIB  # kMinLargeAlloc: from here on a segment of its own
 SEGMENT_STEP_BYTES = 2 * MIB  # kRoundLarge: such a segment's size is a multiple of this
+
+
+class DeviceFullError(Exception):
+    """A segment is needed, and the device has no room for it."""
 
 
 @dataclass(slots=True, eq=False)
@@ -34,11 +39,12 @@ class Allocator:
     """One device's allocator: bytes handed out and bytes taken from the device, now and at most.
 
     `allocated` counts whole blocks as torch.cuda.memory_allocated does: rounding is part of it, and so is the rest of a
-    large block that is too small to be split off. `in_use_peak` counts segments in which something is handed out: the
-    others are given back before memory runs out, and so it is about what a device must have.
+    large block that is too small to be split off. `in_use_peak` counts segments in which something is handed out.
+    `limit` is what the device has, in bytes; None where it has room for whatever comes.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, limit: int | None = None) -> None:
+        self._limit = limit
         self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = self.in_use_peak = 0
         self._unused = 0  # bytes of segments in which nothing is handed out
         self._pools: dict[bool, list[tuple[int, int]]] = {True: [], False: []}  # free blocks: (size, address), in order
@@ -53,7 +59,8 @@ class Allocator:
     def allocate(self, size: int) -> Block:
         """Hand out a block for `size` bytes, 1 or more: the smallest free one that holds them, else of a new segment.
 
-        ValueError for a size below 1: PyTorch gives an empty tensor no block.
+        ValueError for a size below 1: PyTorch gives an empty tensor no block. DeviceFullError where the limit is
+        reached with nothing left to give back.
         """
         if size < 1:
             raise ValueError(f"{size} bytes take no block")
@@ -126,6 +133,10 @@ class Allocator:
             whole = SMALL_SEGMENT_BYTES
         else:
             whole = LARGE_SEGMENT_BYTES if size < OWN_SEGMENT_BYTES else _up(size, SEGMENT_STEP_BYTES)
+        if self._limit is not None and self.reserved + whole > self._limit:
+            self.empty_cache()
+            if self.reserved + whole > self._limit:
+                raise DeviceFullError(f"{whole} bytes more than {self.reserved} of {self._limit}")
         block = Block(self._end, whole, small)
         self._end += whole
         self.reserved += whole

@@ -127,37 +127,40 @@ def _simulated(of: _Itself, resolved: Resolved, weights: Weights, scratch: int) 
 
 
 def _of(simulated: Simulated, allocated: Interval, *, training: bool) -> Beyond:
-    """What the simulated allocator takes beyond what is allocated."""
+    """What the simulated allocator takes beyond what is allocated; what of it must be there lies in the middle."""
     in_use = max(simulated.in_use_bytes, allocated.likely)
-    rounded, cached = in_use - allocated.likely, max(0, simulated.reserved_bytes - in_use)
-    most = max(_rounding(allocated, training=training).high, rounded + 2 * SEGMENT_BYTES)
+    rests, unused = in_use - allocated.likely, max(0, simulated.reserved_bytes - in_use)
+    must, cached = rests + unused // 2, unused - unused // 2
+    most = max(_rounding(allocated, training=training).high, rests + unused + 2 * SEGMENT_BYTES)
     return Beyond(
         Part(
             ComponentName.ALLOCATOR_ROUNDING,
-            Interval(rounded // 2, rounded, most),
-            "segments in use, of a simulated allocator, less allocated",
+            Interval(rests // 2, must, most),
+            "of a simulated allocator, less allocated: between segments in use and all that are reserved",
         ),
         Part(
             ComponentName.ALLOCATOR_CACHE,
-            Interval(cached // 2, cached, cached + cached // 2),
-            "reserved less segments in use, of a simulated allocator; given back before memory runs out",
+            Interval(0, cached, cached),
+            "reserved where there is room, less that: given back before memory runs out",
         ),
     )
 
 
 def _shares(allocated: Interval, logits: int, *, training: bool) -> Beyond:
     """The same where no order of allocations is known; `logits` are the bytes of a training step's logits."""
-    likely, high = CACHED_LOGITS
+    share, (likely, high) = _rounding(allocated, training=training), CACHED_LOGITS
+    must, cached = share.likely + int(logits * likely / 2), int(logits * likely) - int(logits * likely / 2)
+    most = max(share.high, share.likely + int(logits * likely) + 2 * SEGMENT_BYTES)
     return Beyond(
         Part(
             ComponentName.ALLOCATOR_ROUNDING,
-            _rounding(allocated, training=training),
-            "a share of what is allocated: segments are not simulated",
+            Interval(0, must, most),
+            "a share of what is allocated, and of logits, whose segments outlive them: they are not simulated",
         ),
         Part(
             ComponentName.ALLOCATOR_CACHE,
-            Interval(0, int(logits * likely), int(logits * high)),
-            f"{likely} x logits: their segments outlive them; given back before memory runs out",
+            Interval(0, cached, int(logits * high) - cached),
+            f"{likely} x logits, less half: given back before memory runs out",
         ),
     )
 

@@ -1,10 +1,13 @@
-"""A trace of allocations, replayed: what is handed out and reserved at the fullest moment of each phase."""
+"""A trace of allocations, replayed: what is handed out and reserved at the fullest moment of each phase, and the least
+that a device must have for it."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate.allocator import Allocator, Block
+from wattmark.estimate.allocator import Allocator, Block, DeviceFullError
+
+GRAIN = 128  # to one part in so many the least is found
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +36,12 @@ Event = Allocated | Released | CacheEmptied
 
 @dataclass(frozen=True, slots=True)
 class Fullest:
-    """Bytes at a phase's fullest moment, by component: their blocks, so that they sum to `allocated`.
-
-    `reserved` is the most that was, until the phase ended, and `in_use` the most of it that could not be given back.
-    """
+    """Bytes at a phase's fullest moment, by component (their blocks, so that they sum to `allocated`), and the most
+    that was reserved until the phase ended."""
 
     phase: Phase
     components: Mapping[ComponentName, int]
     reserved: int
-    in_use: int
 
     @property
     def allocated(self) -> int:
@@ -64,13 +64,10 @@ def replay(events: Iterable[Event], names: Mapping[int, ComponentName]) -> tuple
                 block = blocks[key] = allocator.allocate(size)
                 sums[names[key]] = sums.get(names[key], 0) + block.size
                 before = fullest.get(phase)
-                reserved, in_use = allocator.reserved, allocator.in_use
-                if before is not None:
-                    reserved, in_use = max(reserved, before.reserved), max(in_use, before.in_use)
                 if before is None or allocator.allocated > before.allocated:
-                    fullest[phase] = Fullest(phase, dict(sums), reserved, in_use)
-                elif (reserved, in_use) != (before.reserved, before.in_use):
-                    fullest[phase] = Fullest(phase, before.components, reserved, in_use)
+                    fullest[phase] = Fullest(phase, dict(sums), allocator.reserved)
+                elif allocator.reserved > before.reserved:
+                    fullest[phase] = Fullest(phase, before.components, allocator.reserved)
             case Released(key):
                 block = blocks.pop(key)
                 sums[names[key]] -= block.size
@@ -78,3 +75,34 @@ def replay(events: Iterable[Event], names: Mapping[int, ComponentName]) -> tuple
             case CacheEmptied():
                 allocator.empty_cache()
     return tuple(fullest.values())
+
+
+def least(events: Sequence[Event]) -> int:
+    """The fewest bytes, to one part in GRAIN, on which the events come to their end.
+
+    PyTorch gives back what it does not use before it fails. Looked for between the segments in use and all that is
+    reserved where there is room.
+    """
+    free = _through(events, Allocator())
+    low, enough = free.in_use_peak, free.reserved_peak
+    while enough - low > enough // GRAIN:
+        middle = (low + enough) // 2
+        try:
+            _through(events, Allocator(middle))
+            enough = middle
+        except DeviceFullError:
+            low = middle
+    return enough
+
+
+def _through(events: Iterable[Event], allocator: Allocator) -> Allocator:
+    blocks: dict[int, Block] = {}
+    for event in events:
+        match event:
+            case Allocated(key, size):
+                blocks[key] = allocator.allocate(size)
+            case Released(key):
+                allocator.release(blocks.pop(key))
+            case CacheEmptied():
+                allocator.empty_cache()
+    return allocator

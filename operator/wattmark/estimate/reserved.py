@@ -27,7 +27,11 @@ STEPS = 6  # of a generation that are followed
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The allocator's peaks in bytes: what it takes where there is room, and what of that it cannot give back."""
+    """The allocator's peaks in bytes: what it takes where there is room, and what of that is in use at once.
+
+    What it must have lies between the two: under pressure it gives back what is not used, and then places the rest
+    otherwise than it did where there was room.
+    """
 
     reserved_bytes: int
     in_use_bytes: int

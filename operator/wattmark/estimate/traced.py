@@ -49,8 +49,8 @@ def complete(trace: Trace) -> bool:
     return sorted(one.compute_capability for one in trace.memory) == [_written(kind) for kind in KINDS]
 
 
-def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...]) -> TracedMemory:
-    """What `replay` gave for a run on a GPU of this kind, as it is told and kept.
+def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...], least: int) -> TracedMemory:
+    """What `replay` and `least` gave for a run on a GPU of this kind, as it is told and kept.
 
     The components are those of the fullest phase as its tensors' blocks; reserved is the simulated allocator's most.
     Loading counts for reserved only: the runner's peaks begin after it, and a model that is initialised holds tied
@@ -67,7 +67,7 @@ def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...]) -> TracedMemory:
             if size
         ],
         reserved_bytes=min(max(moment.reserved for moment in fullest), MOST_BYTES),
-        in_use_bytes=min(max(moment.in_use for moment in fullest), MOST_BYTES),
+        least_reserved_bytes=min(least, MOST_BYTES),
         weights_bytes=min(loaded, MOST_BYTES),
     )
 
@@ -89,18 +89,18 @@ def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
     parts.append(Part(ComponentName.WORKSPACE, dnn() if trace.convolutional else NOTHING, "cuDNN's, not traced"))
     whole = PhaseParts(found.peak_phase, tuple(parts))
     allocated = sum(part.allocated_bytes for part in found.components)
-    in_use = max(allocated, found.in_use_bytes or found.reserved_bytes)
-    rounded, cached = in_use - allocated, max(0, found.reserved_bytes - in_use)
+    must = max(allocated, found.least_reserved_bytes or found.reserved_bytes)
+    rounded, cached = must - allocated, max(0, found.reserved_bytes - must)
     beyond = Beyond(
         Part(
             ComponentName.ALLOCATOR_ROUNDING,
             Interval(rounded // 2, rounded, rounded + rounded // 2 + 2 * SEGMENT_BYTES),
-            "segments in use less what is allocated, of the trace replayed through a simulated allocator",
+            "the least on which the replayed trace comes to its end, less what is allocated",
         ),
         Part(
             ComponentName.ALLOCATOR_CACHE,
             Interval(cached // 2, cached, cached + cached // 2),
-            "reserved less segments in use, likewise; given back before memory runs out",
+            "reserved where there is room, less that: given back before memory runs out",
         ),
     )
     return on_gpu(
