@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from wattmark import models
@@ -98,12 +99,21 @@ def of_config(config: object) -> Facts | Refusal:
     """The facts in a transformers configuration."""
     if not isinstance(config, Mapping):
         return unreadable("the model's configuration is no JSON object")
+    try:
+        return _of_text(json.dumps(dict(config), separators=(",", ":")))
+    except RecursionError:
+        return unreadable("the model's configuration is nested too deeply")
+
+
+# Read once, however often it is asked about: what is reckoned for an architecture is remembered by which one it is.
+@lru_cache(256)
+def _of_text(text: str) -> Facts | Refusal:
+    config = json.loads(text)
     found: Architecture | Unsupported | str = models.architecture(config)
     if not models.listed(config):
         found = clean(f"the closed form does not describe a model of type {config['model_type']!r:.60}", 128)
     if isinstance(found, Unsupported):
         return Refusal(Reason.UNSUPPORTED_MODEL, clean(f"the model's configuration is not supported: {found}", 512))
-    text = json.dumps(dict(config), separators=(",", ":"))
     if len(text) > MOST_CONFIG_BYTES:
         labels = config.get("id2label")
         short = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}

@@ -12,7 +12,16 @@ from wattmark import models
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu, Unknown, need
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.most import GRAIN, MOST_SAMPLES, Axis, largest, longest_input, most_that_fit, nearly_largest, resized
+from wattmark.fit.most import (
+    FIGURES,
+    MOST_SAMPLES,
+    Axis,
+    largest,
+    longest_input,
+    most_that_fit,
+    nearly_largest,
+    resized,
+)
 
 SHAPES: list[Any] = [
     pytest.param(lambda n: 10 * n, id="evenly"),
@@ -54,7 +63,7 @@ def test_what_is_dear_is_looked_at_less(size: Callable[[int], int], room: int, m
 
     found = nearly_largest(dear, size, room, most)
     best = max((n for n in range(1, most + 1) if int(size(n) * (1 + more)) <= room), default=0)
-    assert found <= best <= found + found // GRAIN
+    assert found <= best <= found + found // 64
     assert len(looked) <= 2 * 11
 
 
@@ -99,7 +108,7 @@ def test_it_fits_and_one_more_does_not(wanted: Demand, axis: Axis, room: int) ->
     found = most_that_fit(wanted, axis, GPU, room)
     limit = MOST_SAMPLES if axis is Axis.BATCH else longest_input(wanted)
     assert found is not None and limit is not None and 0 <= found <= limit
-    step = 1 + found // GRAIN  # what is dear is searched in steps
+    step = 1 << max(0, found.bit_length() - FIGURES)  # what is dear is searched in steps
     for amount in (found, found + step):
         if 1 <= amount <= limit:
             sized = resized(wanted.resolved, axis, amount)

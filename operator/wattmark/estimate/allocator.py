@@ -71,8 +71,11 @@ class Allocator:
         if rest >= SMALLEST_BYTES if small else rest > SMALL_BYTES:
             self._split(block, size)
         self.allocated += block.size
-        self.allocated_peak = max(self.allocated_peak, self.allocated)
-        self.in_use_peak = max(self.in_use_peak, self.in_use)
+        if self.allocated > self.allocated_peak:
+            self.allocated_peak = self.allocated
+        in_use = self.reserved - self._unused
+        if in_use > self.in_use_peak:
+            self.in_use_peak = in_use
         return block
 
     def release(self, block: Block) -> None:
@@ -124,8 +127,10 @@ class Allocator:
         place = bisect_left(pool, (size, -1))
         if place == len(pool):
             return None
-        block = self._free[pool[place][1]]
-        self._remove(block)
+        block = self._free.pop(pool.pop(place)[1])
+        block.free = False
+        if block.before is None and block.after is None:
+            self._unused -= block.size
         return block
 
     def _segment(self, size: int, small: bool) -> Block:

@@ -63,7 +63,7 @@ def _temporaries(size: int, formula: str = "one layer: batch x tokens x (widths 
 def _states(question: Question) -> Iterator[tuple[Part, ...]]:
     """In the last layer of each side: the states of all before it, the embeddings included; one of them is its own."""
     before = 0
-    for stack, run in question.passes():
+    for stack, run in question.passes:
         one = _hidden(question, run)
         kept = exact(before + stack.layers * one)
         formula = "(layers + 1) x batch x tokens x hidden x B; the last layer's comes when its temporaries are gone"
@@ -77,7 +77,7 @@ def _states(question: Question) -> Iterator[tuple[Part, ...]]:
 def _attention(question: Question) -> Iterator[tuple[Part, ...]]:
     """In the last layer of each side: the attention weights of all layers, its own included."""
     before = memory = 0
-    for stack, run in question.passes():
+    for stack, run in question.passes:
         one = question.batch * stack.heads * run.tokens * (run.keys + run.memory) * question.formats.compute
         # That a layer's weights outlive it is what is counted here.
         held = _held(question, replace(stack, returns_scores=False), run)
@@ -91,7 +91,7 @@ def _attention(question: Question) -> Iterator[tuple[Part, ...]]:
 def _passing(question: Question) -> Iterator[tuple[Part, ...]]:
     """The widest layer, or the moment behind it: what it was given and gave, in fp32 as well, and their product."""
     memory = 0
-    for stack, run in question.passes():
+    for stack, run in question.passes:
         one, copies = _hidden(question, run), 0 if question.formats.stream == 4 else 2
         read = 2 * one + (copies + 1) * one // question.formats.stream * 4
         yield (_temporaries(memory + max(read, _held(question, stack, run))),)
@@ -100,7 +100,7 @@ def _passing(question: Question) -> Iterator[tuple[Part, ...]]:
 
 def _probe(question: Question) -> Iterator[tuple[Part, ...]]:
     """The widest layer of the side that reads the input, where the pass ends, and the means of both sets."""
-    stack, run = question.passes()[0]
+    stack, run = question.passes[0]
     means = 2 * question.batch * question.architecture.hidden * 4
     kept = Part(ComponentName.HIDDEN_STATES, exact(means), "2 sets x batch x hidden x 4 B: means over tokens")
     yield kept, _temporaries(_held(question, stack, run) + question.pixel_bytes)  # the other set's images
@@ -110,7 +110,7 @@ def _saved(question: Question) -> tuple[Part, Part]:
     """What a forward pass saves for a gradient to its input, and that with the fullest layer on the way back."""
     architecture, formats, batch = question.architecture, question.formats, question.batch
     kept, fullest = question.pixel_bytes, 0
-    for stack, run in question.passes():
+    for stack, run in question.passes:
         if architecture.family is Family.ENCODER_DECODER and stack.causal:  # the first token alone
             run = replace(run, tokens=1, keys=1)
         one = _hidden(question, run)

@@ -28,7 +28,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
         PhaseParts(
             Phase.PREFILL, (weights, *((cache,) if stack.causal else ()), _layer(question, stack, run), products)
         )
-        for stack, run in question.passes()
+        for stack, run in question.passes
     ]
     logits = PhaseParts(Phase.PREFILL, (weights, cache, _hidden(question), _logits(question)))
     if not question.output_tokens:
@@ -73,7 +73,7 @@ def _temporaries(question: Question) -> Part:
             spread(inverted.held(question), *CONVOLUTIONS, SMALL_TENSORS),
             "widest block: batch x (input + widened + twice what its channels' convolution gives) x B",
         )
-    ((stack, run),) = question.passes()
+    ((stack, run),) = question.passes
     return _layer(question, stack, run)
 
 
@@ -108,7 +108,7 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
 
 def _hidden(question: Question) -> Part:
     """What is left of the layers when logits are computed: the last hidden states of each side."""
-    tokens = sum(run.tokens for _, run in question.passes())
+    tokens = sum(run.tokens for _, run in question.passes)
     size = question.batch * tokens * question.architecture.hidden * question.formats.stream
     return Part(ComponentName.ACTIVATIONS, spread(size, 1, 2, SMALL_TENSORS), "batch x tokens x hidden x B")
 

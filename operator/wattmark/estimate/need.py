@@ -119,8 +119,9 @@ def _once(
     return question, phases(question)
 
 
-# The same is asked for each GPU with as large a workspace, and at either end of each search for what fits.
-@lru_cache(256)
+# The same is asked for each GPU with as large a workspace, at either end of each search for what fits, and again when
+# another run has spoken. A few hundred bytes each.
+@lru_cache(2048)
 def _simulated(of: _Itself, resolved: Resolved, weights: Weights, scratch: int) -> Simulated | None:
     question, _ = _once(of, resolved, weights, True)
     return reserved(question, scratch)

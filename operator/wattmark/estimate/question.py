@@ -47,7 +47,7 @@ class Question:
         """Samples at a time."""
         return self.resolved.batch_size_per_device
 
-    @property
+    @cached_property
     def formats(self) -> Formats:
         """Bytes of the elements."""
         found = formats(self.resolved.precision)
@@ -111,7 +111,7 @@ class Question:
     @property
     def rows(self) -> int:
         """Tokens that go through a layer at once, of the longer side."""
-        return self.batch * max((run.tokens for _, run in self.passes()), default=1)
+        return self.batch * max((run.tokens for _, run in self.passes), default=1)
 
     @property
     def pixels(self) -> tuple[int, int]:
@@ -238,7 +238,7 @@ class Question:
         """Elements of one tensor."""
         return self.experts_together(weight) * weight.outputs * weight.inputs
 
-    @property
+    @cached_property
     def stacks(self) -> tuple[Stack, ...]:
         """The transformer stacks, in the order in which they run."""
         return tuple(stack for stack in (self.architecture.encoder, self.architecture.decoder) if stack)
@@ -253,6 +253,7 @@ class Question:
             return True
         return not self.on_gpu and self.training and (stack.attention_dropout > 0 or stack.position_bias)
 
+    @cached_property
     def passes(self) -> tuple[tuple[Stack, Pass], ...]:
         """The stacks with the whole input: a forward pass, a prefill, or a training step.
 

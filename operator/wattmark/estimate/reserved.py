@@ -58,7 +58,7 @@ def _described(question: Question) -> bool:
         return False
     if architecture.audio or architecture.projected_embeddings or question.static_tokens:
         return False
-    ((stack, run),) = question.passes()
+    ((stack, run),) = question.passes
     short = stack.window_tokens is not None and stack.window_tokens < run.tokens + question.output_tokens
     odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or short
     return not odd and stack.activation in ACTIVATIONS and stack.layers <= MOST_LAYERS
@@ -83,7 +83,7 @@ def _loaded(
 
 def _forward(question: Question, memory: Memory, scratch: int) -> None:
     """One forward pass, and what is generated then, the first time; later ones find the blocks of the one before."""
-    ((stack, run),) = question.passes()
+    ((stack, run),) = question.passes
     tokens, cache = question.batch * run.tokens, Cache(memory)
     holds_context = question.architecture.model_type != "distilbert"
     layers = Layers(
@@ -109,7 +109,7 @@ def _generate(question: Question, memory: Memory, cache: Cache, logits: Block) -
     What a layer holds is small beside the caches, and the same at each step; so is what a step adds: a few of them
     stand for all.
     """
-    ((stack, _),) = question.passes()
+    ((stack, _),) = question.passes
     formats, batch, steps = question.formats, question.batch, max(0, question.output_tokens - 1)
     followed = min(steps, STEPS)
     for step in range(1, followed + 1):

@@ -191,8 +191,8 @@ def of_layers(question: Question) -> Moments:
     pixels = question.pixel_bytes + (question.pixel_bytes // formats.weight * formats.compute if formats.mixed else 0)
     edges = pixels
     size = first = inputs = backward = again = late = held = behind = 0
-    unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes())
-    for stack, run in question.passes():
+    unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes)
+    for stack, run in question.passes:
         one = batch * transformer.saved(stack, run, formats)
         post = stack.post_norms
         hidden = batch * run.tokens * architecture.hidden

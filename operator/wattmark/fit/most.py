@@ -8,13 +8,13 @@ from functools import lru_cache, partial
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, need
-from wattmark.evidence import NOTHING_LEARNT, Lesson, device, informed
+from wattmark.evidence import Lesson, device, informed
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
 MOST_SAMPLES = 65_536  # the bounds of the API's fields
 MOST_TOKENS = 1_048_576
-GRAIN = 64  # of a search in which each look takes milliseconds
+FIGURES = 7  # binary ones, of a search in which each look takes milliseconds: to one part in 64
 BEYOND = 2**63  # the size of what has no estimate: fits nowhere
 
 
@@ -101,21 +101,31 @@ def resized(resolved: Resolved, axis: Axis, amount: int) -> Resolved:
 
 
 def nearly_largest(size: Callable[[int], int], least: Callable[[int], int], room: int, most: int) -> int:
-    """An n with size(n) <= room that is the largest to one part in GRAIN; 0 where there is none.
+    """The largest n of FIGURES binary figures with size(n) <= room; 0 where there is none.
 
     `size` is dear, and may fall here and there by a little; `least` is cheap, never falls and is never above it. What
-    lies between the two at one n is taken for what does at the next.
+    lies between the two at one n is taken for what does at the next. Few n are looked at, and the same ones where the
+    room or the size is a little different: what was found out for them is remembered.
     """
     most = largest(least, room, most)
-    low, high, at, halve = 0, most + 1, most, False
-    while high - low > 1 + low // GRAIN:
+    low, high, at, halve = 0, most + 1, _rounded(most), False
+    while low < at:
         found = size(at)
         low, high = (at, high) if found <= room else (low, at)
         guess = (low + high) // 2 if halve else largest(least, room - (found - least(at)), most)
-        step = 1 + low // GRAIN  # a guess that is closer to an end than this is as good as the end
-        at = max(low + step, min(high - step, guess))
+        at = min(max(_rounded(guess), low + _step(low)), _rounded(high - 1))
         halve = not halve
     return low
+
+
+def _step(number: int) -> int:
+    """To the next number of as few binary figures."""
+    return 1 << max(0, number.bit_length() - FIGURES)
+
+
+def _rounded(number: int) -> int:
+    """Down to one of FIGURES binary figures."""
+    return number // _step(number) * _step(number)
 
 
 # Asked again at each change of the fleet, and the answers are numbers.
@@ -132,9 +142,6 @@ def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) 
         return BEYOND if estimate is None else estimate.high
 
     def search(most: int) -> int:
-        # What earlier runs say moves both ends by the likely value: then nothing is known of the order of the two.
-        if subject.lesson != NOTHING_LEARNT:
-            return largest(size, room, most)
         return nearly_largest(size, partial(size, simulate=False), room, most)
 
     found, asked = search(most), min(most, _amount(subject.resolved, axis))
