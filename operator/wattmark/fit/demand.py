@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, partial
 
 from wattmark import models
 from wattmark.api.answers import Need
@@ -47,15 +47,15 @@ class Demand:
         """What earlier runs say of it on a GPU (None: on a CPU)."""
         return self.experience.lesson(self.subject, device(gpu))
 
-    def need_on(self, gpu: Gpu | None) -> Need | Unknown:
-        """The need on a GPU (None: on a CPU), or why it is not known."""
-        found = need(self.architecture, self.resolved, self.spec.model.weights, gpu)
+    def need_on(self, gpu: Gpu | None, *, simulate: bool = True) -> Need | Unknown:
+        """The need on a GPU (None: on a CPU), or why it is not known. Not to `simulate` is cheap, and no more."""
+        found = need(self.architecture, self.resolved, self.spec.model.weights, gpu, simulate=simulate)
         return found if isinstance(found, Unknown) else informed(found, self.lesson_on(gpu))
 
-    def asked(self) -> Asked:
+    def asked(self, *, simulate: bool = True) -> Asked:
         """The demand in the form that the checks read."""
         return Asked(
-            need=self.need_on,
+            need=partial(self.need_on, simulate=simulate),
             precision=self.resolved.precision,
             resources=self.spec.resources,
             placement=self.spec.placement,

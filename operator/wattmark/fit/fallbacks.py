@@ -179,7 +179,8 @@ def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground,
 def _tried(wanted: Demand, proposal: Proposal, grounds: tuple[Ground, ...]) -> _Fitting | None:
     """Check the patched spec as any other: read, resolved, estimated, judged."""
     after = _after(wanted, proposal)
-    if after is None:
+    # What is not simulated is cheap, and needs no more: most proposals are found too large by it.
+    if after is None or not any(judged.sure for judged in judgements(after.asked(simulate=False), grounds)):
         return None
     found = [
         (judged.offered, _Fitting(proposal, ground, judged.need))

@@ -40,9 +40,9 @@ def fused_attention(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Pro
 def more_host_memory(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """As much host memory as the estimate's high end, where what is asked for is too little."""
     old = wanted.spec.resources.memory
-    if old is None or all(judged.reason != HOST_MEMORY for judged in judgements(wanted.asked(), grounds)):
+    if old is None or all(judged.reason != HOST_MEMORY for judged in judgements(wanted.asked(simulate=False), grounds)):
         return
-    needs = (wanted.need_on(gpu_of(ground)) for ground in grounds)
+    needs = (wanted.need_on(gpu_of(ground), simulate=False) for ground in grounds)
     sizes = [need.host_bytes.high for need in needs if not isinstance(need, Unknown) and need.host_bytes is not None]
     new = max(sizes, default=0)
     if new > (quantity(old) or 0):
@@ -231,7 +231,7 @@ PAIRS: tuple[tuple[Move, Move], ...] = (
 def _most(wanted: Demand, axis: Axis, grounds: tuple[Ground, ...]) -> int | None:
     """The most that fits the roomiest ground, of those that nothing but memory speaks against; None where none is."""
     best: tuple[Gpu | None, int] | None = None
-    for ground, judged in zip(grounds, judgements(wanted.asked(), grounds), strict=True):
+    for ground, judged in zip(grounds, judgements(wanted.asked(simulate=False), grounds), strict=True):
         if judged.about_memory and judged.offered is not None and (best is None or judged.offered > best[1]):
             best = gpu_of(ground), judged.offered
     return None if best is None else most_that_fit(wanted, axis, *best)
