@@ -1,5 +1,6 @@
 """The operator is killed before and after each write for a trace: nothing is traced twice, and it is answered."""
 
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,13 +13,14 @@ from tests.faults.proxy import Fault, Proxy
 pytestmark = pytest.mark.slow
 
 # What the operator writes for one trace that is scheduled at once, in order: that it goes on, the Job, which Job it is,
-# the answer with what was found, and the Job's time to live.
+# the answer with what was found, the Job's time to live, and the Event that tells of it.
 WRITES = [
     ("PATCH", "status"),
     ("POST", "jobs"),
     ("PATCH", "status"),
     ("PATCH", "status"),
     ("PATCH", "NAME-trace"),
+    ("POST", "events"),
 ]
 KILLS = [
     pytest.param(number, fault, id=f"{method} {what} ({number}), {'before' if fault is Fault.KILL_BEFORE else 'after'}")
@@ -90,11 +92,12 @@ def checks(space: Space) -> Iterator[Checks]:
     found.seen.stop()
 
 
-def test_a_trace_takes_five_writes(checks: Checks, proxy: Proxy, started: Operator) -> None:
+def test_a_trace_takes_six_writes(checks: Checks, proxy: Proxy, started: Operator) -> None:
     checks.ask("reference", question("good.1"))
     checks.says("reference", "Evaluated")
     checks.expired("reference")
     checks.one_of_each("reference")
+    time.sleep(2)
     writes = [(w.method, w.path.rsplit("/", 1)[1].replace("reference", "NAME")) for w in proxy.numbered("reference")]
     assert writes == WRITES
 

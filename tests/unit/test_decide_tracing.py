@@ -23,7 +23,7 @@ from tests.unit.traced import (
 
 from wattmark.api.conditions import Reason
 from wattmark.api.report import EXIT_CODES, RunFailure
-from wattmark.decide.plan import CreateJob, CreationFailure, DeleteJob, ExpireJob, NotCreated
+from wattmark.decide.plan import Announcement, CreateJob, CreationFailure, DeleteJob, ExpireJob, NotCreated
 from wattmark.decide.tracing import TTL_SECONDS, SeenTrace, Tracing, open_with, trace, untraced
 
 DELETE, EXPIRE = DeleteJob("bert-trace", JOB), ExpireJob("bert-trace", JOB, TTL_SECONDS)
@@ -192,9 +192,10 @@ def test_a_failure_is_typed_kept_and_not_tried_again(pods: Any, job: Any, reason
     assert found.failure is not None and found.failure.reason is reason
     assert words in found.failure.message
     assert found.stored is not None and found.stored.failure is not None and found.actions == ()
+    assert found.announcement == Announcement(True, reason, found.failure.message)
     # The Pod may be gone by then: the failure stays as it was told
     later = step(replace(seen, stored=found.stored, pods=()), 900.0)
-    assert (later.failure, later.stored, later.actions) == (found.failure, found.stored, ())
+    assert (later.failure, later.stored, later.actions, later.announcement) == (found.failure, found.stored, (), None)
     assert not open_with(replace(seen, stored=found.stored), seen.job or TRACE_JOB)
 
 
@@ -223,6 +224,7 @@ def test_what_was_found_is_kept_and_the_job_goes_later(pod: Any) -> None:
     found = step(replace(WITH_JOB, pods=(pod,)))
     assert found.stored == DONE
     assert (found.standing, found.failure, found.actions) == (None, None, (EXPIRE,))
+    assert found.announcement is not None and found.announcement.reason is Reason.EVALUATED
 
 
 @pytest.mark.parametrize(
@@ -238,6 +240,7 @@ def test_what_was_found_is_kept_and_the_job_goes_later(pod: Any) -> None:
 def test_what_is_known_is_not_traced_again(job: Any, actions: Any) -> None:
     found = step(replace(SEEN, stored=DONE, job=job), 10_000.0)
     assert (found.stored, found.standing, found.failure, found.actions) == (DONE, None, None, actions)
+    assert found.announcement is None
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,16 @@ from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec, TraceFailure, TraceStatus
 from wattmark.api.trace import TraceReport
 from wattmark.decide.ended import Final, Interrupted, Outcome, Success, trace_outcome
-from wattmark.decide.plan import Action, CreateJob, CreationFailure, DeleteJob, ExpireJob, Identity, NotCreated
+from wattmark.decide.plan import (
+    Action,
+    Announcement,
+    CreateJob,
+    CreationFailure,
+    DeleteJob,
+    ExpireJob,
+    Identity,
+    NotCreated,
+)
 from wattmark.decide.waiting import Waiting, refused, waiting
 from wattmark.estimate.traced import complete
 from wattmark.identity import MODEL_CHECK, trace_name
@@ -49,12 +58,16 @@ class SeenTrace:
 
 @dataclass(frozen=True, slots=True)
 class Tracing:
-    """Where it stands: what status keeps of it; why there is no result yet, or why there will be none."""
+    """Where it stands: what status keeps of it; why there is no result yet, or why there will be none.
+
+    What was found out just now is announced.
+    """
 
     stored: TraceStatus | None
     standing: Waiting | None = None
     failure: Refusal | None = None
     actions: tuple[Action, ...] = ()
+    announcement: Announcement | None = None
     look_again_seconds: float | None = None
 
 
@@ -180,7 +193,10 @@ def _with_job(seen: SeenTrace, job: SeenJob, now: float) -> Tracing:
     for _, end in ends:
         if isinstance(end, Success):
             found = kept.model_copy(update={"result": end.report.trace})
-            return Tracing(found, actions=(ExpireJob(job.name, job.uid, TTL_SECONDS),))
+            done = Announcement(
+                False, Reason.EVALUATED, f"Job {job.name} traced the model: status.need is what it found"
+            )
+            return Tracing(found, actions=(ExpireJob(job.name, job.uid, TTL_SECONDS),), announcement=done)
         if isinstance(end, Final):
             return _failed(kept, end.reason, end.message)
     if job.succeeded or job.failed_reason:
@@ -201,7 +217,7 @@ def _again(job: SeenJob) -> str:
 def _failed(kept: TraceStatus, reason: Reason, message: str) -> Tracing:
     told = f"the trace found nothing: {message}"[:1024]
     stored = kept.model_copy(update={"failure": TraceFailure(reason=reason, message=told)})
-    return Tracing(stored, failure=Refusal(reason, told))
+    return Tracing(stored, failure=Refusal(reason, told), announcement=Announcement(True, reason, told))
 
 
 def _over(kept: TraceStatus, job: SeenJob, ends: Ends) -> Tracing:

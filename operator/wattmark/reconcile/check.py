@@ -46,8 +46,10 @@ class CheckPass:
         tracing = await self._tracing(key, identity, spec, status, facts, attempted)
         answer = tracing.standing or self._answer(key, spec, facts, tracing)
         decided = check.decide(identity, spec, status, answer, self.clock())
-        await self.writer.write(key, body, decided.model_copy(update={"trace": tracing.stored}), written)
+        wrote = await self.writer.write(key, body, decided.model_copy(update={"trace": tracing.stored}), written)
         news = await self.traces.act(key, spec, tracing.actions, attempted)
+        if wrote and tracing.announcement is not None:
+            await self.writer.announce(key, body, tracing.announcement)
         if news and attempted.not_created is not None:
             return 0.0
         hub = benchmark.ASK_AGAIN_SECONDS if self.knowledge.may_hear_more(facts) else None
