@@ -15,6 +15,7 @@ from wattmark.estimate.reserved import reserved
 
 GPU = Gpu((8, 0))
 PREFILL = {"inputTokens": 512, "outputTokens": 0}
+TRAINING = {"workload": WorkloadType.TRAINING}
 
 
 def simulated(
@@ -49,6 +50,22 @@ def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
 
 
 @pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        pytest.param("llama-3.2-1b", {}, id="of a decoder with norms ahead"),
+        pytest.param("gpt2", {"gradientCheckpointing": "Full"}, id="with checkpointing"),
+        pytest.param("qwen3-0.6b", {"lora": {"rank": 8}}, id="with adapters"),
+        pytest.param("mistral-7b-v0.1", {"inputTokens": 4096}, id="with a window that is no longer than the input"),
+        pytest.param("gpt2", {"optimizer": "SGD", "gradientAccumulationSteps": 4}, id="with gradients accumulated"),
+    ],
+)
+def test_a_step_of_training_is_simulated(model: str, shape: dict[str, Any]) -> None:
+    few, many = (simulated(model, batchSizePerDevice=size, **TRAINING, **shape) for size in (1, 16))
+    assert few is not None and many is not None
+    assert 0 < few < many
+
+
+@pytest.mark.parametrize(
     ("model", "changes", "shape"),
     [
         pytest.param("t5-base", {}, {}, id="an encoder-decoder"),
@@ -64,7 +81,10 @@ def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
             "gpt2", {"quantization": QuantizationSpec(type=QuantizationType.INT8)}, PREFILL, id="quantized matrices"
         ),
         pytest.param("resnet-50", {}, {}, id="convolutions"),
-        pytest.param("gpt2", {}, {"workload": WorkloadType.TRAINING}, id="a training step"),
+        pytest.param("pythia-160m", {}, TRAINING, id="a step through layers with both parts side by side"),
+        pytest.param("microsoft/Phi-3-mini-4k-instruct", {}, TRAINING, id="or with gate and up of one matrix"),
+        pytest.param("t5-base", {}, TRAINING, id="or of an encoder-decoder"),
+        pytest.param("gpt2", {}, TRAINING | {"optimizer": "Adafactor"}, id="or of an optimizer of another kind"),
         pytest.param("bert", {}, {"workload": WorkloadType.ANALYSIS}, id="an analysis"),
     ],
 )

@@ -1,10 +1,11 @@
 """What the caching allocator takes from the device: a workload's allocations, simulated one after another.
 
-Described are those whose order has been compared with a trace's: in inference on one device, forward passes of
-encoders, vision transformers and decoders, and what decoders generate, with fused attention, whose layers have norms
-ahead, behind or side by side, without a window that is shorter than the text. Of everything else (training,
-encoder-decoders, eager attention, mixtures, quantized matrices, several devices, static caches, analyses,
-convolutions, more layers than any model has) reserved memory stays a share of what is allocated.
+Described are those whose order has been compared with a trace's, on one device and with fused attention. In inference:
+forward passes of encoders, vision transformers and decoders, and what decoders generate, whose layers have norms ahead,
+behind or side by side, without a window that is shorter than the text. In training: steps of decoders with norms ahead
+(see `training_step`), with adapters or without, with checkpointing or without. Of everything else (encoder-decoders,
+eager attention, mixtures, quantized matrices, several devices, static caches, analyses, convolutions, optimizers of
+another kind than Adam's and SGD, more layers than any model has) reserved memory stays a share of what is allocated.
 """
 
 from dataclasses import dataclass
@@ -15,12 +16,12 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate.allocator import Allocator, Block
 from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, Cache, Layers, Memory
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Cache, Layers, Memory
 from wattmark.estimate.tensors import Tensor, units
+from wattmark.estimate.training_step import followed, steps
 from wattmark.models import Family
 
 INDEX_BYTES = 8
-MOST_LAYERS = 160  # no model has more, and each takes its time
 SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
 
@@ -39,15 +40,26 @@ class Simulated:
 
 def reserved(question: Question, scratch: int) -> Simulated | None:
     """The peaks, `scratch` bytes of a library's workspace included; None where no order is known."""
-    if not _described(question):
+    memory = simulated(question, scratch)
+    if memory is None:
+        return None
+    return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
+
+
+def simulated(question: Question, scratch: int) -> Memory | None:
+    """The allocator at the end, with what it held at most."""
+    if not (followed(question) or _described(question)):
         return None
     found = units(question)
     if isinstance(found, Unknown):
         return None
     untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
     memory = Memory(_loaded(found.rest, found.layers, untied, question.formats.weight).settled())
-    _forward(question, memory, scratch)
-    return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
+    if question.training:
+        steps(question, found).run(memory, scratch)
+    else:
+        _forward(question, memory, scratch)
+    return memory
 
 
 def _described(question: Question) -> bool:

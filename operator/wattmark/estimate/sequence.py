@@ -11,6 +11,7 @@ from wattmark.models import Norm, Stack
 
 # Those that are one kernel, and one that is written out in Python.
 ACTIVATIONS = frozenset({"gelu", "gelu_pytorch_tanh", "silu", "swish", "relu", "gelu_new"})
+MOST_LAYERS = 160  # that are followed: no model has more, and each takes its time
 STATISTIC_BYTES = 4  # norms' means and attention's log-sum-exp are fp32
 NEOX_TURNED = 4  # of a head's width, one part in so many is turned where the layer's halves are side by side
 
