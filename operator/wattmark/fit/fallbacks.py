@@ -179,15 +179,16 @@ def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground,
 def _tried(wanted: Demand, proposal: Proposal, grounds: tuple[Ground, ...]) -> _Fitting | None:
     """Check the patched spec as any other: read, resolved, estimated, judged."""
     after = _after(wanted, proposal)
-    # What is not simulated is cheap, and needs no more: most proposals are found too large by it.
-    if after is None or not any(judged.sure for judged in judgements(after.asked(simulate=False), grounds)):
+    if after is None:
         return None
-    found = [
-        (judged.offered, _Fitting(proposal, ground, judged.need))
-        for ground, judged in zip(grounds, judgements(after.asked(), grounds), strict=True)
-        if judged.sure and judged.need is not None and judged.offered is not None
-    ]
-    return min(found, key=lambda one: one[0])[1] if found else None
+    # What is not simulated is cheap, and needs no more: most proposals are found too large by it, and most nodes.
+    cheap = zip(grounds, judgements(after.asked(simulate=False), grounds), strict=True)
+    roomy = [(judged.offered, ground) for ground, judged in cheap if judged.sure and judged.offered is not None]
+    for _, ground in sorted(roomy, key=lambda one: one[0]):
+        (judged,) = judgements(after.asked(), (ground,))
+        if judged.sure and judged.need is not None:
+            return _Fitting(proposal, ground, judged.need)
+    return None
 
 
 def _after(wanted: Demand, proposal: Proposal) -> Demand | None:
