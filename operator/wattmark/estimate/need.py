@@ -13,7 +13,7 @@ from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.reserved import Simulated, reserved
+from wattmark.estimate.reserved import Simulated, order_is_known, reserved
 from wattmark.estimate.transformer import HELD_WIDTHS
 from wattmark.models import Architecture, Family, Head
 
@@ -89,7 +89,10 @@ def need(
     whole = PhaseParts(peak.phase, (*peak.parts, within))
     simulated = _simulated(itself, resolved, weights, scratch_bytes(gpu)) if simulate else None
     if simulated is None:
-        beyond = _shares(allocated, _logits(every) if question.training else 0, training=question.training)
+        # Where a simulation would tell, what it may tell at least.
+        told = not simulate and order_is_known(question)
+        logits = _logits(every) if question.training and not told else 0
+        beyond = _shares(allocated, logits, training=question.training)
     else:
         beyond = _of(simulated, allocated, training=question.training)
     return on_gpu(whole, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)

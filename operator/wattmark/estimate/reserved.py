@@ -46,9 +46,14 @@ def reserved(question: Question, scratch: int) -> Simulated | None:
     return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
 
 
+def order_is_known(question: Question) -> bool:
+    """Whether there is a simulation of this."""
+    return followed(question) or _described(question)
+
+
 def simulated(question: Question, scratch: int) -> Memory | None:
     """The allocator at the end, with what it held at most."""
-    if not (followed(question) or _described(question)):
+    if not order_is_known(question):
         return None
     found = units(question)
     if isinstance(found, Unknown):
