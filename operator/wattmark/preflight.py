@@ -191,9 +191,11 @@ def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
 
 
 def _traceable(spec: Spec) -> bool:
-    """Whether a trace may answer: it is of one GPU and of weights as they are, and a run does not wait for one."""
-    whole = spec.runtime.quantization.type is QuantizationType.NONE
-    return isinstance(spec, ModelCheckSpec) and spec.resources.gpus_per_node == 1 and whole
+    """Whether a trace may answer: it is of one GPU, of weights as they are and of PyTorch's optimizers, and a run does
+    not wait for one."""
+    if not isinstance(spec, ModelCheckSpec) or spec.estimated_optimizer:
+        return False
+    return spec.resources.gpus_per_node == 1 and spec.runtime.quantization.type is QuantizationType.NONE
 
 
 def for_check(
@@ -285,6 +287,8 @@ def _with_way(spec: Spec, facts: Facts, why: str) -> str:
     """Why a need is not known, and how it would be."""
     if unrunnable := _unrunnable(facts):
         return f"{why}, and it cannot be traced: {unrunnable}"
+    if isinstance(spec, ModelCheckSpec) and spec.estimated_optimizer:
+        return f"{why}, and training.optimizer AdamW8Bit and Lion cannot be traced; use another"
     return f"{why}; {TRACE_IT}" if _traceable(spec) else why
 
 

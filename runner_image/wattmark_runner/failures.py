@@ -13,6 +13,7 @@ _DEVICE_MEMORY = (
     "CUBLAS_STATUS_ALLOC_FAILED",
     "CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED",
 )
+ESTIMATED_ALONE = "is estimated, not run or traced; leave it out, or ask a ModelCheck with method ClosedForm"
 _HOST_MEMORY = "DefaultCPUAllocator"
 
 

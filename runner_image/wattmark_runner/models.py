@@ -13,10 +13,10 @@ from wattmark.api.report import RunFailure
 from wattmark.api.runtime import Attention
 from wattmark.api.workload import WorkloadType
 from wattmark.models import Architecture, Family, Head, Unsupported, architecture, head_for, listed
-from wattmark.models.resolve import Impossible, resolve
+from wattmark.models.resolve import Impossible, no_fused_attention, resolve
 from wattmark_runner.checkpoint import Match, load_checkpoint
 from wattmark_runner.device import Device
-from wattmark_runner.failures import RunError
+from wattmark_runner.failures import ESTIMATED_ALONE, RunError
 from wattmark_runner.precision import Numerics, numerics
 from wattmark_runner.safetensors_files import TensorFile, UnusableError, parsed, read_text, tensor_files
 from wattmark_runner.unlisted import unlisted
@@ -99,7 +99,7 @@ def read(order: RunOrder, token: str | None) -> tuple[Source, Architecture, Reso
     if isinstance(resolved, Impossible):
         raise RunError(RunFailure.INVALID_ORDER, resolved.message)
     if resolved.quantization is not None:
-        raise RunError(RunFailure.INVALID_ORDER, "runtime.quantization is estimated, not run or traced")
+        raise RunError(RunFailure.INVALID_ORDER, f"runtime.quantization {ESTIMATED_ALONE}")
     return source, known, resolved
 
 
@@ -183,7 +183,10 @@ def _classes(source: Source, known: Architecture, resolved: Resolved) -> tuple[A
         # What BERT finds out from the first labels. DeBERTa looks through all labels for it, which a trace cannot.
         config.problem_type = "single_label_classification"
     auto_class = getattr(transformers, head.value)
-    auto_class._model_mapping[type(config)]  # the lookup imports the module
+    classes = auto_class._model_mapping[type(config)]  # the lookup imports the module
+    classes = classes if isinstance(classes, tuple) else (classes,)
+    if resolved.attention is Attention.SDPA and not any(one._supports_sdpa for one in classes):
+        raise RunError(RunFailure.INVALID_ORDER, no_fused_attention(known))
     return auto_class, config
 
 

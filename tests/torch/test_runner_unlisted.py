@@ -8,7 +8,7 @@ from tests.torch.test_trace import AMPERE, inference, order, part, trace, traini
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.api.report import RunFailure
-from wattmark.api.runtime import Precision
+from wattmark.api.runtime import Attention, Precision
 from wattmark.models import Architecture, Family, Unsupported
 
 torch = pytest.importorskip("torch")
@@ -104,6 +104,27 @@ def test_the_class_tells_how_it_is_run(config: dict[str, Any], family: Family) -
 def test_what_is_not_known_is_refused(config: dict[str, Any], words: str) -> None:
     found = unlisted(config)
     assert isinstance(found, Unsupported) and words in str(found)
+
+
+@pytest.mark.parametrize(
+    ("workload", "attention", "words"),
+    [
+        pytest.param(inference(4, 0, 1), Attention.SDPA, "attention SDPA: .* use Auto or Eager", id="fused attention"),
+        pytest.param(
+            {"type": "Training", "training": {"gradientCheckpointing": "Full"}},
+            Attention.AUTO,
+            "gradientCheckpointing Full: .* remove it",
+            id="checkpointing",
+        ),
+    ],
+)
+def test_what_its_class_cannot_do_is_refused_by_the_fields_name(
+    workload: dict[str, Any], attention: Attention, words: str
+) -> None:
+    xlnet = {"model_type": "xlnet", "d_model": 64, "n_layer": 1, "n_head": 2, "d_inner": 64, "vocab_size": 100}
+    with pytest.raises(RunError, match=words) as raised:
+        trace(order(xlnet, workload, Precision.FP32, attention), AMPERE)
+    assert raised.value.reason is RunFailure.INVALID_ORDER
 
 
 def test_a_model_without_a_cache_generates_nothing() -> None:

@@ -183,6 +183,14 @@ RULES = [
         method="Traced",
         runtime={"quantization": {"type": "BitsAndBytesInt8"}},
     ),
+    refused(
+        "a trace of an optimizer that is only estimated",
+        "spec: Invalid value: spec.method Traced takes PyTorch's own optimizers: with spec.workload.training.optimizer "
+        "AdamW8Bit or Lion leave spec.method out",
+        CHECK,
+        method="Traced",
+        workload={"type": "Training", "training": {"optimizer": "Lion"}},
+    ),
     modelled(
         "a hub without its commit",
         at("model.source", "source.hub goes with source.type Hub, and only with it"),

@@ -143,6 +143,15 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
             id="fused attention of a class that has none",
         ),
         pytest.param(
+            "resnet-50",
+            ask("inference"),
+            {"attention": "SDPA"},
+            1,
+            Reason.IMPOSSIBLE_ATTENTION,
+            "use Auto or Eager",
+            id="fused attention of convolutions",
+        ),
+        pytest.param(
             "whisper-tiny",
             ask("inference", input={"audio": {"seconds": 10}}),
             {},

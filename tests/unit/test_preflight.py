@@ -161,6 +161,15 @@ def test_a_trace_is_needed(method: str, model: dict[str, Any], needed: bool) -> 
     assert needs_trace(spec, known) is needed
 
 
+@pytest.mark.parametrize("model", [UNLISTED, ON_VOLUME], ids=["of no listed type", "on a volume"])
+def test_no_pod_is_started_for_an_optimizer_that_is_only_estimated(model: dict[str, Any]) -> None:
+    spec = asked("Auto", model=model, workload={"type": "Training", "training": {"optimizer": "Lion"}})
+    known = facts(spec.model, None)
+    assert isinstance(known, Facts) and not needs_trace(spec, known)
+    answer = for_check(spec, known, cluster(LARGE))
+    assert answer.reason is Reason.NOT_ESTIMATED and "training.optimizer AdamW8Bit and Lion cannot" in answer.message
+
+
 def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
     spec = asked("Traced", runtime={"precision": "fp16-mixed"})
     known = facts(spec.model, None)

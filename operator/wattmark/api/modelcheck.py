@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import Field, model_validator
 
 from wattmark.api.answers import Need, NodeTypeAnswer, Source
-from wattmark.api.benchmarkjob import JobReference
+from wattmark.api.benchmarkjob import ESTIMATED_OPTIMIZERS, JobReference
 from wattmark.api.conditions import Condition, Reason
 from wattmark.api.fallback import MOST_FALLBACKS, Fallback
 from wattmark.api.figures import Unavailable
@@ -28,6 +28,10 @@ TRAINS = "spec.parallelism.type DDP, ZeRO1 and FSDP are for training; for infere
 INFERS = "spec.parallelism.type TensorParallel is for inference; for training on several GPUs use FSDP, ZeRO1 or DDP"
 TRACED_ALONE = "spec.method Traced is of one GPU: with spec.resources.gpusPerNode above 1 leave spec.method out"
 TRACED_WHOLE = "spec.method Traced is of weights as they are: with spec.runtime.quantization leave spec.method out"
+TRACED_OPTIMIZER = (
+    "spec.method Traced takes PyTorch's own optimizers: with spec.workload.training.optimizer AdamW8Bit or Lion leave "
+    "spec.method out"
+)
 
 
 class Method(StrEnum):
@@ -64,6 +68,11 @@ class ModelCheckSpec(Model):
         QUANTIZED_TRAINING,
         Rule("self.method != 'Traced' || self.resources.gpusPerNode == 1", TRACED_ALONE),
         Rule("self.method != 'Traced' || self.runtime.quantization.type == 'None'", TRACED_WHOLE),
+        Rule(
+            "self.method != 'Traced' || !has(self.workload.training) || "
+            "!(self.workload.training.optimizer in ['AdamW8Bit', 'Lion'])",
+            TRACED_OPTIMIZER,
+        ),
     )
 
     model: ModelSpec = Field(description="Which model.")
@@ -120,7 +129,15 @@ class ModelCheckSpec(Model):
             raise ValueError(TRACED_ALONE)
         if self.method is Method.TRACED and self.runtime.quantization.type is not QuantizationType.NONE:
             raise ValueError(TRACED_WHOLE)
+        if self.method is Method.TRACED and self.estimated_optimizer:
+            raise ValueError(TRACED_OPTIMIZER)
         return self
+
+    @property
+    def estimated_optimizer(self) -> bool:
+        """Whether the optimizer is one of those that are estimated, and neither run nor traced."""
+        training = self.workload.training
+        return training is not None and training.optimizer in ESTIMATED_OPTIMIZERS
 
 
 class CheckSummary(Model):

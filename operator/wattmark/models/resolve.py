@@ -55,12 +55,9 @@ def resolve(
     if isinstance(sample, Impossible):
         return sample
     stacks = [stack for stack in (architecture.encoder, architecture.decoder) if stack]
-    if runtime.attention is Attention.SDPA and any(stack.unfused_attention for stack in stacks):
-        return Impossible(
-            Reason.IMPOSSIBLE_ATTENTION,
-            f"runtime.attention SDPA: transformers has none for a model of type {architecture.model_type}; use Auto or "
-            "Eager",
-        )
+    unfused = architecture.convolutions or architecture.inverted or any(stack.unfused_attention for stack in stacks)
+    if runtime.attention is Attention.SDPA and unfused:
+        return Impossible(Reason.IMPOSSIBLE_ATTENTION, no_fused_attention(architecture))
     training = workload.training
     option = _untrainable(architecture, training) if training else None
     if option:
@@ -93,6 +90,12 @@ def resolve(
         parallelism=None if parallelism.type is ParallelismType.NONE else parallelism.type,
         fsdp_strategy=parallelism.strategy,
     )
+
+
+def no_fused_attention(architecture: Architecture) -> str:
+    """Why a model's class cannot run fused attention, and what to ask instead."""
+    kind = f"a model of type {architecture.model_type}"
+    return f"runtime.attention SDPA: transformers has none for {kind}; use Auto or Eager"
 
 
 def _indivisible(architecture: Architecture, gpus: int) -> str | None:

@@ -12,7 +12,7 @@ from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.models import Family, Modality
 from wattmark_runner.data import class_labels, images, sound, token_ids
 from wattmark_runner.device import Device
-from wattmark_runner.failures import RunError
+from wattmark_runner.failures import ESTIMATED_ALONE, RunError
 from wattmark_runner.iteration import Iteration, Timing
 from wattmark_runner.models import Loaded
 from wattmark_runner.workloads.adapters import adapt
@@ -30,6 +30,12 @@ def training_step(loaded: Loaded, device: Device) -> Iteration:
     passes = resolved.gradient_accumulation_steps
     assert passes is not None  # resolved for every training
     if resolved.gradient_checkpointing is GradientCheckpointing.FULL:
+        if not loaded.model.supports_gradient_checkpointing:  # of types that are not listed nobody knew before
+            raise RunError(
+                RunFailure.INVALID_ORDER,
+                "training.gradientCheckpointing Full: transformers cannot checkpoint a model of type "
+                f"{loaded.architecture.model_type}; remove it",
+            )
         loaded.model.activation_checkpointing_enable({"use_reentrant": False})
     if resolved.lora:
         adapt(loaded.model, resolved.lora)
@@ -81,7 +87,7 @@ def optimizer_of(resolved: Resolved, parameters: Iterable[torch.nn.Parameter]) -
             return torch.optim.AdamW(parameters, lr=_LEARNING_RATE)
         case Optimizer.ADAMW_8BIT | Optimizer.LION:
             name = resolved.optimizer.value
-            raise RunError(RunFailure.INVALID_ORDER, f"training.optimizer {name} is estimated, not run or traced")
+            raise RunError(RunFailure.INVALID_ORDER, f"training.optimizer {name} {ESTIMATED_ALONE}")
 
 
 def _batch(loaded: Loaded, device: torch.device) -> dict[str, Any]:
