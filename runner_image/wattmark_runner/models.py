@@ -207,6 +207,7 @@ def _build(
     if order.weights is Weights.RANDOM:
         with device:  # initialised where it will run: a GPU fills 8 billion parameters in a second, a CPU in a minute
             model = auto_class.from_config(config, trust_remote_code=False, **options)
+        model.to(device)  # what a class makes on the CPU, whatever the default: wav2vec 2.0 the mask that it learns
         # DeBERTa makes some biases fp32 whatever is asked for; a checkpoint's are loaded in the format of the others.
         for parameter in model.parameters():
             if parameter.dtype != chosen.weights:

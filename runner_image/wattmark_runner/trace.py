@@ -1,12 +1,15 @@
 """A run without its GPU: the real model class and the runner's own workload, on tensors without memory."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from importlib import import_module
+from typing import Any
 
 import torch
 import torch.utils.checkpoint
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import FakeTensor, FakeTensorMode
+from torch.utils._pytree import tree_leaves
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.api.model import Weights
@@ -25,6 +28,7 @@ from wattmark_runner.trace_events import Recorder
 from wattmark_runner.trace_kernels import DEVICE, Kernels, same_kernels, swapped
 from wattmark_runner.workloads import workload
 
+MOST_VALUES = 4096  # elements of a tensor on the CPU that is not fake
 ITERATIONS = 2  # optimizer states come with the first step; the second holds them from its start
 
 
@@ -33,6 +37,30 @@ class Pretended(Cpu):
 
     def __init__(self) -> None:
         self.torch_device = DEVICE
+
+
+class Faked(FakeTensorMode):  # type: ignore[no-untyped-call]
+    """What lies on the pretended device, and what is large, is fake. A few numbers on the CPU have their values: a
+    class's code reads them as it is built (the share of layers that it drops) or runs (how full a cache is)."""
+
+    def __init__(self) -> None:
+        super().__init__(allow_non_fake_inputs=True)
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: Sequence[object] = (), kwargs: Mapping[str, object] | None = None
+    ) -> Any:
+        """Compute what is on the CPU and small, and only pretend to compute all else."""
+        kwargs = kwargs or {}
+        given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
+        device = kwargs.get("device")
+        elsewhere = isinstance(device, torch.device) and device.type != "cpu"
+        if elsewhere or any(isinstance(one, FakeTensor) for one in given):
+            return super().__torch_dispatch__(func, types, args, kwargs)
+        if given:
+            return func(*args, **kwargs)
+        made = super().__torch_dispatch__(func, types, args, kwargs)
+        small = isinstance(made, torch.Tensor) and made.device.type == "cpu" and made.numel() <= MOST_VALUES
+        return func(*args, **kwargs) if small else made
 
 
 def trace(order: RunOrder, kinds: Iterable[tuple[int, int]] = KINDS, token: str | None = None) -> Trace:
@@ -86,17 +114,18 @@ class _Recording:
 def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recording:
     """Loading and two iterations.
 
-    Weights are initialised, not read: they take the same memory. fp16 autocast is traced as bf16's, whose tensors are
-    as large: accelerate refuses it without a GPU, and scaling gradients is done in place.
+    Weights are initialised, not read: they take the same memory. accelerate knows autocast to fp16 on a GPU alone: it
+    is told bf16, which switches autocast on, and the kernels what to cast to. Scaling gradients is done in place.
     """
     order = order.model_copy(update={"weights": Weights.RANDOM})
     source, known, resolved = read(order, token)
     chosen = NUMERICS[resolved.precision]
+    lowered = torch.float16 if chosen.mixed == "fp16" else torch.bfloat16
     if chosen.mixed != "no":
         chosen = replace(chosen, mixed="bf16")
     device, recorder = Pretended(), Recorder(scratch_bytes(Gpu(kind)))
-    kernels = Kernels(kind, recorder.autocast_copied)
-    with FakeTensorMode(), kernels.chosen(), _of_fake_tensors(), recorder:
+    kernels = Kernels(kind, recorder.autocast_copied, lowered)
+    with Faked(), kernels.chosen(), _of_fake_tensors(), recorder:
         loaded = built(order, source, known, resolved, chosen, device)
         count = loaded.parameter_count  # before adapters are put in
         with recorder.watching(loaded.model, known.vocab):
@@ -113,19 +142,46 @@ def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recor
 def _of_fake_tensors() -> Iterator[None]:
     """Keep the libraries from what fake tensors cannot do: to have values, and to be changed in place.
 
-    Initialisation draws until it likes what it drew; and positions are searched for several sequences packed into one,
-    of which the runner's samples have none.
+    Initialisation draws until it likes what it drew; positions are searched for several sequences packed into one, of
+    which the runner's samples have none; some classes look whether fp16 has overflowed, which it has not; and some ask
+    a static cache how full it is.
     """
     from transformers import PreTrainedModel, masking_utils
+    from transformers.cache_utils import StaticLayer
 
     with (
+        swapped(torch, "isfinite", _always(torch.isfinite, True)),
+        swapped(torch, "isinf", _always(torch.isinf, False)),
+        swapped(StaticLayer, "lazy_initialization", _counting(StaticLayer.lazy_initialization)),
         swapped(PreTrainedModel, "initialize_weights", lambda model: None),
         swapped(masking_utils, "find_packed_sequence_indices", lambda position_ids: None),
         swapped(torch.nn.Module, "_apply", _applied),
+        swapped(import_module("torch.optim.optimizer"), "_get_fused_kernels_supported_devices", lambda: [DEVICE.type]),
         # Whose random state is kept, and whose autocast is switched on again, when a layer is computed anew.
         swapped(torch.utils.checkpoint, "_infer_device_type", lambda *tensors: "cpu"),
     ):
         yield
+
+
+def _always(looks: Callable[[torch.Tensor], torch.Tensor], answer: bool) -> Callable[[torch.Tensor], torch.Tensor]:
+    """A look at every element, with the memory that it takes, and one answer for all of them."""
+
+    def looked(values: torch.Tensor) -> torch.Tensor:
+        looks(values)
+        return torch.tensor(answer)
+
+    return looked
+
+
+def _counting(initialize: Callable[..., None]) -> Callable[..., None]:
+    """A static cache's initialisation that leaves the count of its tokens, a single number, on the CPU."""
+
+    def initialized(layer: Any, keys: torch.Tensor, values: torch.Tensor) -> None:
+        count = layer.cumulative_length
+        initialize(layer, keys, values)
+        layer.cumulative_length = count
+
+    return initialized
 
 
 def _applied(module: torch.nn.Module, move: Callable[[torch.Tensor], torch.Tensor], recurse: bool = True) -> object:

@@ -7,6 +7,7 @@ from functools import cache
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 from torch.optim.optimizer import register_optimizer_step_post_hook, register_optimizer_step_pre_hook
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
@@ -92,6 +93,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         if _composite(func):  # in inference mode they come whole, and what they allocate inside would not be seen
             with self:
                 return func.decompose(*args, **kwargs)
+        if packet is _ATEN._local_scalar_dense and self._stepping and _there(args[0].device):
+            return 1.0  # an optimizer scales by norms that it reads: Adafactor
         if packet in _PRODUCTS:
             self._take_scratch()
         if packet is _ATEN._to_copy and _there(kwargs.get("device")) and not _there(args[0].device):
@@ -99,6 +102,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
             result = _ATEN.empty_strided(
                 args[0].shape, args[0].stride(), dtype=kwargs.get("dtype") or args[0].dtype, device=DEVICE
             )
+            if args[0].dtype is torch.bool and not isinstance(args[0], FakeTensor):
+                result.selects = int(args[0].count_nonzero())
+        elif packet is _ATEN.index and (rows := _selected(args)) is not None:
+            result = rows
         else:
             result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
@@ -169,7 +176,8 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         self._stepping = True
         for group in optimizer.param_groups:
             self.name([parameter.grad for parameter in group["params"]], ComponentName.GRADIENTS)
-            if group.get("foreach", False) is None and not group.get("fused"):
+            sparing = isinstance(optimizer, torch.optim.Adafactor)  # goes by parameter unless it is told otherwise
+            if group.get("foreach", False) is None and not group.get("fused") and not sparing:
                 group["foreach"] = True  # PyTorch's own choice where parameters lie on a GPU
 
     def _step_ends(self, optimizer: torch.optim.Optimizer, args: Any, kwargs: Any) -> None:
@@ -213,6 +221,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         key, _ = self._alive.pop(address)
         if key:
             self.events.append(Released(key))
+
+
+def _selected(arguments: tuple[Any, ...]) -> torch.Tensor | None:
+    """What a mask that was made on the CPU selects, as wav2vec 2.0 does of its sound; None of any other index."""
+    values, indices = arguments
+    number = getattr(indices[0], "selects", None)
+    if len(indices) > 1 or number is None:
+        return None
+    rows: torch.Tensor = values.new_empty((number, *values.shape[indices[0].dim() :]))
+    return rows
 
 
 @cache

@@ -41,11 +41,18 @@ _WHOLE = ("mish_backward", "silu_backward")
 class Kernels:
     """The choices of a GPU of this compute capability; `decided` tells whether it has decided about a kernel.
 
-    `copied` is told of each copy of a weight that autocast keeps until the forward pass ends.
+    `copied` is told of each copy of a weight that autocast keeps until the forward pass ends; `lowered` is the format
+    in which autocast lets operators compute, whatever the CPU's is.
     """
 
-    def __init__(self, capability: tuple[int, int], copied: Callable[[torch.Tensor], None]) -> None:
+    def __init__(
+        self,
+        capability: tuple[int, int],
+        copied: Callable[[torch.Tensor], None],
+        lowered: torch.dtype = torch.bfloat16,
+    ) -> None:
         self.decided = False
+        self._lowered = lowered
         self._fused = capability >= _AMPERE
         self._copied = copied
         self._copies: dict[int, tuple[torch.Tensor, torch.Tensor]] = {}
@@ -89,7 +96,7 @@ class Kernels:
             yield
 
     def _lower(self, operator: Any) -> Callable[..., Any]:
-        return _redispatched(operator, lambda value: self._cast(value, torch.get_autocast_dtype("cpu")))
+        return _redispatched(operator, lambda value: self._cast(value, self._lowered))
 
     def _raised(self, operator: Any) -> Callable[..., Any]:
         return _redispatched(operator, lambda value: self._cast(value, torch.float32))
@@ -149,8 +156,7 @@ class Kernels:
     ) -> Any:
         """Flash, efficient or unfused attention, by the rules of sdp_utils.cpp; cuDNN's saves what flash saves."""
         if torch.is_autocast_enabled("cpu"):
-            dtype = torch.get_autocast_dtype("cpu")
-            query, key, value, attn_mask = (self._cast(one, dtype) for one in (query, key, value, attn_mask))
+            query, key, value, attn_mask = (self._cast(one, self._lowered) for one in (query, key, value, attn_mask))
         half = query.dtype in (torch.float16, torch.bfloat16)
         self.decided = self.decided or half
         width = query.shape[-1]

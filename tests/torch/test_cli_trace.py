@@ -7,14 +7,17 @@ import pytest
 
 from wattmark.cli.command import main
 
-CONVNEXT = {"model_type": "convnext", "depths": [1, 1, 1, 1], "hidden_sizes": [8, 16, 32, 64], "image_size": 64}
+LONGFORMER = {
+    "model_type": "longformer", "num_hidden_layers": 1, "hidden_size": 64, "num_attention_heads": 2,
+    "intermediate_size": 64, "vocab_size": 100, "attention_window": [8],
+}  # fmt: skip
 CHECK = {
     "apiVersion": "wattmark.dev/v1alpha1",
     "kind": "ModelCheck",
     "metadata": {"name": "small"},
     "spec": {
         "method": "Traced",
-        "model": {"id": "small", "source": {"type": "Inline", "inline": {"config": json.dumps(CONVNEXT)}}},
+        "model": {"id": "small", "source": {"type": "Inline", "inline": {"config": json.dumps(LONGFORMER)}}},
     },
 }
 
