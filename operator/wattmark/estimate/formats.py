@@ -11,13 +11,15 @@ class Formats:
 
     `mixed` is autocast: weights stay in fp32 and a 16-bit copy of every matrix is made for the arithmetic.
     `narrow_stream` tells that nothing raises the residual stream again; `wide_results` that matrices give their result
-    in the format of their input, as bitsandbytes' do, which autocast does not know.
+    in the format of their input, as bitsandbytes' do, which autocast does not know. `raised_at_once` that a GPU's
+    softmax reads them and writes fp32, as it does with fp16; of bf16 it makes a copy in fp32 first (SoftMax.cpp).
     """
 
     weight: int
     compute: int
     narrow_stream: bool = False
     wide_results: bool = False
+    raised_at_once: bool = False
 
     @property
     def mixed(self) -> bool:
@@ -39,9 +41,9 @@ _FORMATS = {
     Precision.FP32: Formats(4, 4),
     Precision.TF32: Formats(4, 4),
     Precision.BF16: Formats(2, 2),
-    Precision.FP16: Formats(2, 2),
+    Precision.FP16: Formats(2, 2, raised_at_once=True),
     Precision.BF16_MIXED: Formats(4, 2),
-    Precision.FP16_MIXED: Formats(4, 2),
+    Precision.FP16_MIXED: Formats(4, 2, raised_at_once=True),
 }
 
 

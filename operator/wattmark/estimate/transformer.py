@@ -80,6 +80,7 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
     summed = (2 if stack.holds_attended else 1) * stack.hidden * formats.stream
     forward = run.tokens * (before + summed + within)
     if run.eager:
+        forward += _masks(stack, run, formats)
         return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
     turned = max(4 * stack.query_width + 2 * stack.kv_width, 2 * stack.query_width + 5 * stack.kv_width)
     there = 2 * stack.kv_width if run.cached else 0
@@ -89,16 +90,20 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
 def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
     """Embeddings, residual and normalized, query, key and value, the mask, scores before and after softmax, older ones.
 
-    Scores that some models raise to fp32 in between: a GPU's softmax reads 16 bit and writes fp32, of which a 16-bit
-    copy is made while what it read is still there; a CPU makes an fp32 copy of that first.
+    Scores that some models raise to fp32 in between: a GPU's softmax reads fp16 and writes fp32, of which a 16-bit copy
+    is made while what it read is still there; of bf16, and on a CPU, an fp32 copy is made first.
     """
     size, keys = formats.compute, max(run.keys, run.memory)
     hidden = (run.embedded + (1 if stack.post_norms else 2)) * stack.hidden * formats.stream
-    attention = run.tokens * (hidden + (stack.query_width + (0 if run.cached else 2 * stack.kv_width)) * size)
+    given = 0 if run.cached else 2 * stack.kv_width
+    if stack.fused_projections and not stack.fp32_scores:
+        # The query, or the value, is a view of what the one matrix gave; a query and a key that are turned are not.
+        turned = stack.query_width + (0 if run.cached else stack.kv_width)
+        given = 2 * stack.kv_width + (turned if stack.rotary else 0)
+    attention = run.tokens * (hidden + (stack.query_width + given) * size)
     if stack.kv_heads < stack.heads:
         attention += 2 * keys * stack.query_width * size  # keys and values, repeated for every head of their group
-    if stack.causal:
-        attention += run.tokens * run.keys * size
+    attention += _masks(stack, run, formats)
     if stack.fp32_scores:
         attention += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 if size < 4 else 0)
         scores = 8
@@ -108,10 +113,16 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
             there = 2 * stack.kv_width if run.cached else 0
             attention += run.tokens * (2 * (stack.query_width + stack.kv_width) + there) * size
     elif stack.fp32_softmax and size < 4:
-        scores = size + 4 + (size if run.on_gpu else 4)
+        scores = size + 4 + (size if run.on_gpu and formats.raised_at_once else 4)
     else:
         scores = 2 * size
     return attention + stack.heads * run.tokens * keys * scores + _old_scores(stack, run, formats, ended=False)
+
+
+def _masks(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Masks that eager attention adds to its scores: one, and another for the layers that attend within a window."""
+    kinds = 2 if 0 < stack.window_layers < stack.layers else 1
+    return kinds * run.tokens * run.keys * formats.compute if stack.causal else 0
 
 
 def _span(stack: Stack, run: Pass) -> int:
