@@ -1,4 +1,4 @@
-"""What a static cache costs beside its own size: it is attended to in full, under a mask."""
+"""What a static cache costs beside its own size: once tokens are in it, it is attended to in full, under a mask."""
 
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.transformer import Pass
@@ -10,9 +10,12 @@ def masked(stack: Stack, run: Pass, formats: Formats) -> int:
 
     The mask in the format of the arithmetic, which the kernel reads (transformers makes it of booleans, once for the
     batch); and, as fused kernels know no groups under a mask, keys and values for every head of a group: but for a
-    single token, whose heads stand in for tokens.
+    single token, whose heads stand in for tokens. The first pass finds an empty cache and attends to what it was given,
+    without a mask, unless layers attend within a window that is no longer than the cache.
     """
     if run.eager:  # its mask is counted with the scores; keys and values are repeated with or without one
+        return 0
+    if run.tokens > 1 and not (stack.window_tokens and stack.window_tokens <= run.keys):
         return 0
     size = run.tokens * run.keys * formats.compute
     if stack.kv_heads < stack.heads and run.tokens > 1:
