@@ -17,6 +17,7 @@ DEVICE = torch.device("lazy")
 _KEY = "AutocastPrivateUse1"
 _AMPERE = (8, 0)
 _FLASH_HEAD_DIM = 256  # the widest head that flash attention takes
+_WORD_BYTES = 16
 _MASK_STEP = 8  # elements: efficient attention pads a mask's rows to multiples
 _ATEN = torch.ops.aten
 
@@ -158,16 +159,19 @@ class Kernels:
         if torch.is_autocast_enabled("cpu"):
             query, key, value, attn_mask = (self._cast(one, self._lowered) for one in (query, key, value, attn_mask))
         half = query.dtype in (torch.float16, torch.bfloat16)
-        self.decided = self.decided or half
-        width = query.shape[-1]
+        width, same = query.shape[-1], value.shape[-1] == query.shape[-1]
+        # Tensor cores read 16 bytes at a time; before Ampere fp32 does without them
+        whole = all(one.shape[-1] % (_WORD_BYTES // one.element_size()) == 0 for one in (query, value))
+        self.decided = self.decided or half or not whole
         with _below():
-            if half and self._fused and attn_mask is None and width <= _FLASH_HEAD_DIM:
+            if half and self._fused and attn_mask is None and same and width <= _FLASH_HEAD_DIM:
                 scale = width**-0.5 if scale is None else scale
                 padding = (0, -width % 8)
                 padded = [torch.nn.functional.pad(one, padding) if padding[1] else one for one in (query, key, value)]
                 result = _ATEN._scaled_dot_product_flash_attention(*padded, dropout_p, is_causal, scale=scale)[0]
                 return result[..., :width]
-            if query.dtype is torch.bfloat16 and not self._fused:
+            unaligned = not whole and (half or self._fused)
+            if unaligned or (query.dtype is torch.bfloat16 and not self._fused):
                 return _ATEN.scaled_dot_product_attention(
                     query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
                 )
