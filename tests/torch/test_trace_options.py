@@ -65,7 +65,8 @@ OPTIMIZERS = [
     for one in Optimizer
     if one not in ESTIMATED_OPTIMIZERS
 ]
-LORA, FULL = {"lora": {}}, {"gradientCheckpointing": "Full"}
+LORA: dict[str, Any] = {"lora": {}}
+FULL: dict[str, Any] = {"gradientCheckpointing": "Full"}
 TRAININGS = [
     pytest.param(config, trained(**options), precision, attention, gpu, bound, id=name)
     for name, config, options, precision, attention, gpu, bound in [

@@ -200,6 +200,8 @@ def of_layers(question: Question) -> Moments:
         edges += hidden * _edge_bytes(question, mask, post=post)
         size += stack.layers * one + transformer.shared(stack, run, formats)
         inputs += (stack.layers - 1) * hidden * formats.stream  # the first layer's is counted with the edges
+        if run.eager:  # every layer is given the mask again
+            inputs += batch * transformer.masks(stack, run, formats)
         inputs += stack.layers * batch * quantized.uncheckpointed(question, stack, run, post=post)
         fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
         # The norm behind the last layer is gone.

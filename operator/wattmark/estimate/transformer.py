@@ -80,7 +80,7 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
     summed = (2 if stack.holds_attended else 1) * stack.hidden * formats.stream
     forward = run.tokens * (before + summed + within)
     if run.eager:
-        forward += _masks(stack, run, formats)
+        forward += masks(stack, run, formats)
         return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
     turned = max(4 * stack.query_width + 2 * stack.kv_width, 2 * stack.query_width + 5 * stack.kv_width)
     there = 2 * stack.kv_width if run.cached else 0
@@ -103,7 +103,7 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
     attention = run.tokens * (hidden + (stack.query_width + given) * size)
     if stack.kv_heads < stack.heads:
         attention += 2 * keys * stack.query_width * size  # keys and values, repeated for every head of their group
-    attention += _masks(stack, run, formats)
+    attention += masks(stack, run, formats)
     if stack.fp32_scores:
         attention += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 if size < 4 else 0)
         scores = 8
@@ -119,10 +119,10 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
     return attention + stack.heads * run.tokens * keys * scores + _old_scores(stack, run, formats, ended=False)
 
 
-def _masks(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Masks that eager attention adds to its scores: one, and another for the layers that attend within a window."""
+def masks(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of the masks that eager attention adds to its scores, per sample: one, and one for layers with a window."""
     kinds = 2 if 0 < stack.window_layers < stack.layers else 1
-    return kinds * run.tokens * run.keys * formats.compute if stack.causal else 0
+    return kinds * run.tokens * run.keys * formats.stream if stack.causal else 0
 
 
 def _span(stack: Stack, run: Pass) -> int:
