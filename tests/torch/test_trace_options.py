@@ -82,6 +82,8 @@ TRAININGS = [
         ("fp16 under autocast, before Ampere", LLAMA, {}, Precision.FP16_MIXED, Attention.AUTO, TURING, BOUND),
         ("bf16 under autocast", BERT, {}, Precision.BF16_MIXED, Attention.SDPA, AMPERE, BOUND),
         ("tf32", BERT, {}, Precision.TF32, Attention.AUTO, Gpu((9, 0)), BOUND),
+        ("eager attention with dropout, under autocast", BERT, FULL, Precision.BF16_MIXED, Attention.EAGER, AMPERE,
+         BOUND),
         ("eager attention", LLAMA, {}, Precision.BF16, Attention.EAGER, AMPERE, BOUND),
     ]
 ]  # fmt: skip

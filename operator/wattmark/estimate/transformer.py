@@ -236,6 +236,9 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
         # What is saved are copies: of the layer's input, unless that is kept to run it again, and of what attention's
         # norm gave. Both themselves are held until the layer ends.
         ending += (1 if again else 2) * residual
+    if run.eager and _softmax(stack, run, formats) != size and stack.attention_dropout > 0 and not stack.fp32_softmax:
+        # Of what dropout gives in fp32 a copy is saved; itself it is held until the layer ends.
+        ending += stack.heads * run.tokens * max(run.keys, run.memory) * 4
     forward = max(ending, everything + run.tokens * widths * width * formats.result + residual - behind)
     if not run.eager:
         return forward
