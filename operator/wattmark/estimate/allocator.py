@@ -47,8 +47,8 @@ class Allocator:
         self._limit = limit
         self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = self.in_use_peak = 0
         self._unused = 0  # bytes of segments in which nothing is handed out
-        self._pools: dict[bool, list[tuple[int, int]]] = {True: [], False: []}  # free blocks: (size, address), in order
-        self._free: dict[int, Block] = {}  # by address
+        self._small: list[tuple[int, int, Block]] = []  # free blocks with their size and address, in this order
+        self._large: list[tuple[int, int, Block]] = []
         self._end = 0  # address behind the last segment: the device's own order of addresses only breaks ties
 
     @property
@@ -64,12 +64,25 @@ class Allocator:
         """
         if size < 1:
             raise ValueError(f"{size} bytes take no block")
-        size = _up(size, SMALLEST_BYTES)
+        size = -(-size // SMALLEST_BYTES) * SMALLEST_BYTES
         small = size <= SMALL_BYTES
-        block = self._best(size, small) or self._segment(size, small)
-        rest = block.size - size
-        if rest >= SMALLEST_BYTES if small else rest > SMALL_BYTES:
-            self._split(block, size)
+        pool = self._small if small else self._large
+        place = bisect_left(pool, (size,))
+        if place < len(pool):
+            block = pool.pop(place)[2]
+            block.free = False
+            if block.before is None and block.after is None:
+                self._unused -= block.size
+        else:
+            block = self._segment(size, small)
+        left = block.size - size
+        if left >= SMALLEST_BYTES if small else left > SMALL_BYTES:
+            after, address = block.after, block.address + size
+            rest = Block(address, left, small, True, block, after)
+            if after is not None:
+                after.before = rest
+            block.after, block.size = rest, size
+            insort(pool, (left, address, rest))
         self.allocated += block.size
         if self.allocated > self.allocated_peak:
             self.allocated_peak = self.allocated
@@ -101,7 +114,7 @@ class Allocator:
 
     def empty_cache(self) -> None:
         """Give the device back every segment in which nothing is handed out."""
-        for block in [block for block in self._free.values() if _whole(block)]:
+        for block in [block for *_, block in (*self._small, *self._large) if _whole(block)]:
             self._remove(block)
             self.reserved -= block.size
 
@@ -109,7 +122,7 @@ class Allocator:
         """Another one in the same state, in which what is handed out now stays so: cheaper than to begin anew."""
         other = Allocator()
         beside = Block(-1, 0, small=False)  # stands for what is handed out
-        for block in self._free.values():
+        for *_, block in (*self._small, *self._large):
             other._add(Block(block.address, block.size, block.small, before=None if _whole(block) else beside))
         other._end = self._end
         other.allocated, other.allocated_peak = self.allocated, self.allocated_peak
@@ -121,17 +134,6 @@ class Allocator:
         """Start every peak anew from what is there now."""
         self.allocated_peak, self.reserved_peak = self.allocated, self.reserved
         self.in_use_peak = self.in_use
-
-    def _best(self, size: int, small: bool) -> Block | None:
-        pool = self._pools[small]
-        place = bisect_left(pool, (size, -1))
-        if place == len(pool):
-            return None
-        block = self._free.pop(pool.pop(place)[1])
-        block.free = False
-        if block.before is None and block.after is None:
-            self._unused -= block.size
-        return block
 
     def _segment(self, size: int, small: bool) -> Block:
         if small:
@@ -148,27 +150,18 @@ class Allocator:
         self.reserved_peak = max(self.reserved_peak, self.reserved)
         return block
 
-    def _split(self, block: Block, size: int) -> None:
-        rest = Block(block.address + size, block.size - size, block.small, before=block, after=block.after)
-        if rest.after is not None:
-            rest.after.before = rest
-        block.after, block.size = rest, size
-        self._add(rest)
-
     def _add(self, block: Block) -> None:
         block.free = True
-        insort(self._pools[block.small], (block.size, block.address))
-        self._free[block.address] = block
-        if _whole(block):
+        insort(self._small if block.small else self._large, (block.size, block.address, block))
+        if block.before is None and block.after is None:
             self._unused += block.size
 
     def _remove(self, block: Block) -> None:
         block.free = False
-        if _whole(block):
+        if block.before is None and block.after is None:
             self._unused -= block.size
-        pool = self._pools[block.small]
+        pool = self._small if block.small else self._large
         del pool[bisect_left(pool, (block.size, block.address))]
-        del self._free[block.address]
 
 
 def _whole(block: Block) -> bool:
