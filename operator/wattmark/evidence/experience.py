@@ -6,7 +6,7 @@ from itertools import chain, islice
 from wattmark.estimate.calibration import VARIANCES, Correlations, Deviation, Share
 from wattmark.estimate.interval import Interval
 from wattmark.estimate.repeatability import MARGINS, around
-from wattmark.evidence.lesson import Lesson
+from wattmark.evidence.lesson import NOTHING_LEARNT, Lesson
 from wattmark.evidence.run import Figure, Run, Sizes
 from wattmark.evidence.subject import Subject
 
@@ -47,6 +47,8 @@ class Experience:
 
     def lesson(self, about: Subject, device: str | None) -> Lesson:
         """What the runs say of this question on this device; `device` is None where it is not known."""
+        if not self._same:
+            return NOTHING_LEARNT
         key = about, device
         if key not in self._lessons:
             self._lessons[key] = self._learn(about, device)

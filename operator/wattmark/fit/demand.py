@@ -1,7 +1,7 @@
 """What a spec asks of a node: its model known, its defaults filled in, ready to be compared. Pure."""
 
 import json
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache, partial
 
 from wattmark import models
@@ -37,6 +37,9 @@ class Demand:
     only_asks: bool
     experience: Experience = NO_EXPERIENCE
     subject: Subject = field(init=False)
+    _needs: dict[tuple[Gpu | None, bool], Need | Unknown] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
 
     def __post_init__(self) -> None:
         """Work out once what earlier runs can have in common with it."""
@@ -49,7 +52,13 @@ class Demand:
 
     def need_on(self, gpu: Gpu | None, *, simulate: bool = True) -> Need | Unknown:
         """The need on a GPU (None: on a CPU), or why it is not known. Not to `simulate` is cheap, and no more."""
-        found = need(self.architecture, self.resolved, self.spec.model.weights, gpu, simulate=simulate)
+        # Which product it is matters to earlier runs alone.
+        key = None if gpu is None else replace(gpu, product=""), simulate
+        if key not in self._needs:
+            self._needs[key] = need(
+                self.architecture, self.resolved, self.spec.model.weights, key[0], simulate=simulate
+            )
+        found = self._needs[key]
         return found if isinstance(found, Unknown) else informed(found, self.lesson_on(gpu))
 
     def asked(self, *, simulate: bool = True) -> Asked:
