@@ -73,6 +73,7 @@ class Tape:
         """Held until the way back is past the first operation that saved something."""
         place = next(index for index, (_, saved, _) in enumerate(self._operations) if saved)
         made, saved, rule = self._operations[place]
+        self.hold(value)
         self._operations[place] = made, (*saved, value), rule
 
     def given(self, size: int) -> Value:
@@ -104,6 +105,11 @@ class Tape:
         """One more holds these."""
         for value in values:
             value.storage.holders += 1
+
+    def held(self, value: Value) -> Value:
+        """The same tensor, which one more holds."""
+        self.hold(value)
+        return value
 
     def drop(self, *values: Value) -> None:
         """One fewer holds these; what nobody holds is freed."""

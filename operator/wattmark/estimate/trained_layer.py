@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wattmark.estimate.formats import Formats
-from wattmark.estimate.sequence import STATISTIC_BYTES
+from wattmark.estimate.sequence import NEOX_TURNED, STATISTIC_BYTES
 from wattmark.estimate.tape import Gradients, Tape, Value
 from wattmark.estimate.transformer import Adapters
 from wattmark.models import Norm, Stack
@@ -47,7 +47,7 @@ class TrainedLayer:
 
     def run(self, given: Value, *, again: bool = False) -> Value:
         """The layer's result. To run it `again` ends where all is there that the backward pass reads."""
-        return self._ahead(given, again=again)
+        return self._side_by_side(given, again=again) if self._stack.parallel else self._ahead(given, again=again)
 
     def _ahead(self, given: Value, *, again: bool) -> Value:
         """Norms ahead of attention and of the feed-forward part."""
@@ -64,6 +64,20 @@ class TrainedLayer:
             tape.drop(normed)
         result = tape.add(middle, down)
         tape.drop(down, middle, *([attended, normed] if holds else []))
+        return result
+
+    def _side_by_side(self, given: Value, *, again: bool) -> Value:
+        """Attention and feed-forward read the same hidden states."""
+        tape = self._tape
+        normed = self.norm(given)
+        attended = self._dropped(self._attention(normed))
+        tape.drop(normed)
+        normed = self.norm(given)
+        down = self._feed_forward(normed, again=again)
+        tape.drop(normed)
+        total = tape.add(down, attended)
+        result = tape.add(total, given)
+        tape.drop(total, attended, down)
         return result
 
     def norm(self, given: Value, heads: int = 0) -> Value:
@@ -207,25 +221,91 @@ class TrainedLayer:
 
     def _fused(self, normed: Value) -> Value:
         """Query, key and value of one matrix."""
-        stack, tape = self._stack, self._tape
-        joint = self.linear(normed, stack.hidden, stack.query_width + 2 * stack.kv_width, bias=True, adapted=True)
+        stack, tape, bias = self._stack, self._tape, self._stack.norm is Norm.LAYER
+        widths = stack.query_width, stack.kv_width, stack.kv_width
+        joint = self.linear(normed, stack.hidden, sum(widths), bias=bias, adapted=True)
         size = self._shape.tokens * self._formats.compute
-        parts = [tape.view(joint, size * width) for width in (stack.query_width, stack.kv_width, stack.kv_width)]
-        tape.record(parts, (), lambda *_: [(joint, tape.take(joint.size))])
-        context = self._attended(*parts)
-        attended = self.linear(context, stack.query_width, stack.hidden, bias=True, adapted=True)
-        tape.drop(context, *parts, joint)
+        parts = [tape.view(joint, size * width) for width in widths]
+        tape.drop(joint)
+        if stack.rotary and not stack.parallel:
+            for part in parts:
+                tape.record(part, (), lambda _: [(joint, tape.take(joint.size))])
+        else:
+            whole = self._copied(joint) if stack.rotary else joint
+            tape.record(parts, (), lambda *_: [(whole, tape.take(joint.size))])
+        query, key, value = parts
+        if stack.rotary:
+            if not stack.parallel:
+                query, key = self._copied(query), self._copied(key)
+            turned = self._turned_parts(query, key)
+            tape.drop(query, key)
+            query, key = turned
+        context = self._attended(query, key, value, wide=query.size > size * stack.query_width)
+        # The kernel's result is in the order of what it read, which had been put together head by head.
+        ordered = self._ordered(context) if stack.rotary and self._formats.compute < 4 else context
+        attended = self.linear(ordered, stack.query_width, stack.hidden, bias=bias, adapted=True)
+        tape.drop(ordered, query, key, value)
         return attended
 
-    def _reordered(self, given: Value) -> Value:
-        """Head by head: the gradient of what is turned then is brought back into the first order by a copy."""
-        if not self._stack.rotary:
-            return given
+    def _ordered(self, given: Value) -> Value:
+        """A copy in the order of tokens, in which its gradient comes as well."""
+        tape = self._tape
+        made = tape.take(given.size)
+        tape.record(made, (), lambda gradient: [(given, tape.held(gradient))])
+        tape.drop(given)
+        return made
+
+    def _turned_parts(self, query: Value, key: Value) -> tuple[Value, Value]:
+        """Both turned in a part of their width, with the rest put behind it again."""
+        stack, tape = self._stack, self._tape
+        share = NEOX_TURNED if stack.parallel else 1
+        turning = [self._sliced(given, share) for given in (query, key)]
+        given = zip(turning, (query, key), (stack.query_width, stack.kv_width), strict=True)
+        made: list[Value] = []
+        if share > 1:
+            turned = [self._turned(part, width // share) for (part, _), _, width in given]
+            made = [
+                self._joined(one, rest, whole)
+                for one, (_, rest), whole in zip(turned, turning, (query, key), strict=True)
+            ]
+        else:
+            made = [self._joined(self._turned(part, width), rest, whole) for (part, rest), whole, width in given]
+        for part, rest in turning:
+            tape.drop(part, rest)
+        first, second = made
+        return first, second
+
+    def _sliced(self, given: Value, share: int) -> tuple[Value, Value]:
+        """The part of heads that is turned, and the rest."""
+        tape = self._tape
+        part, rest = tape.view(given, given.size // share), tape.view(given, given.size - given.size // share)
+        if share > 1:
+            tape.record(part, (), lambda _: [(given, tape.take(given.size))])
+        else:
+            tape.record(part, (), lambda gradient: [(given, tape.held(gradient))])
+        tape.record(rest, (), lambda _: [(given, tape.take(given.size))])
+        return part, rest
+
+    def _joined(self, turned: Value, rest: Value, whole: Value) -> Value:
+        """Put together again: the way back takes them apart as views."""
+        tape = self._tape
+        size = turned.size * whole.size // (whole.size - rest.size)
+        made = tape.take(size)
+        tape.record(made, (), lambda g: [(turned, tape.view(g, turned.size)), (rest, tape.view(g, size - turned.size))])
+        tape.drop(turned)
+        return made
+
+    def _copied(self, given: Value) -> Value:
+        """The same in another order, of which the gradient is brought back into the first one."""
         tape = self._tape
         other = tape.view(given, given.size)
         tape.drop(given)
         tape.record(other, (), lambda _: [(given, tape.take(given.size))])
         return other
+
+    def _reordered(self, given: Value) -> Value:
+        """Head by head, where positions turn it."""
+        return self._copied(given) if self._stack.rotary else given
 
     def _normed_heads(self, given: Value, heads: int) -> Value:
         result = self.norm(given, heads)
@@ -312,7 +392,16 @@ class TrainedLayer:
     def _feed_forward(self, normed: Value, *, again: bool) -> Value:
         tape, stack = self._tape, self._stack
         adapted = self._adapters is not None and self._adapters.mlp
-        if stack.gated:
+        halves: list[Value] = []
+        if stack.fused_gate:
+            both = self.linear(normed, stack.hidden, 2 * stack.intermediate, adapted=adapted)
+            gate, up = (tape.view(both, both.size // 2) for _ in range(2))
+            tape.record((gate, up), (), lambda *_: [(both, tape.take(both.size))])
+            active = tape.apply(gate, None, gate)
+            product = tape.multiply(up, active)
+            tape.drop(active, both)
+            halves = [gate, up]  # which are held till the end
+        elif stack.gated:
             gate = self.linear(normed, stack.hidden, stack.intermediate, adapted=adapted)
             active = tape.then(gate, None, gate)
             up = self.linear(normed, stack.hidden, stack.intermediate, adapted=adapted)
@@ -323,7 +412,7 @@ class TrainedLayer:
         down = self.linear(
             product, stack.intermediate, stack.hidden, bias=not stack.gated, adapted=adapted, again=again
         )
-        tape.drop(product)
+        tape.drop(product, *halves)
         return self._dropped(down)
 
     def _activated(self, given: Value) -> Value:

@@ -11,12 +11,12 @@ from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import SMALL_BYTES, Block
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, NEOX_TURNED, Memory
 from wattmark.estimate.tape import Places, Program, Tape
-from wattmark.estimate.tensors import Units
+from wattmark.estimate.tensors import Tensor, Units
 from wattmark.estimate.trained_layer import Shape, TrainedLayer
 from wattmark.estimate.transformer import Adapters
-from wattmark.models import Family, Stack
+from wattmark.models import Family, Norm, Stack
 
 STEPS = 2
 # Layers at either end that are followed in full: those between find the blocks of what comes and goes in a layer free,
@@ -49,8 +49,8 @@ class Layer:
 
     @property
     def passed_over(self) -> int:
-        """Blocks of the allocator's pool of small ones do not matter, where hidden states are none."""
-        return SMALL_BYTES if self.hidden > SMALL_BYTES else 0
+        """Blocks of the allocator's pool of small ones do not matter where hidden states are much larger."""
+        return min(SMALL_BYTES, self.hidden // 16)
 
 
 @dataclass(frozen=True)
@@ -258,8 +258,8 @@ class Steps:
         stack, hidden, shape = self.layer.stack, self.layer.hidden, self.layer.shape
         words = memory.take(hidden)
         if stack.rotary:
-            tables = [memory.take(hidden // shape.tokens // stack.hidden * shape.length * stack.head_dim) for _ in "cs"]
-            hidden_ones = [memory.take(shape.length**2)] if shape.masked else []
+            hidden_ones = [self._window(memory)] if shape.masked else []
+            tables = self._tables(memory)
             return [words, *tables, *hidden_ones], words, None
         held, given = [words, memory.take(hidden // shape.batch)], memory.take(hidden)
         if not stack.hidden_dropout:
@@ -267,6 +267,33 @@ class Steps:
         dropped, mask = memory.take(hidden), memory.take(shape.tokens * stack.hidden)
         memory.drop(given)
         return held, dropped, mask
+
+    def _window(self, memory: Memory) -> Block:
+        """What a window hides: not so late, not too early, and both, a byte for each pair of tokens."""
+        pairs = self.layer.shape.length**2
+        later = memory.take(pairs)
+        within = memory.take(pairs)
+        memory.drop(later)
+        earlier = memory.take(pairs)
+        both = memory.take(pairs)
+        memory.drop(earlier, within)
+        return both
+
+    def _tables(self, memory: Memory) -> list[Block]:
+        """Cosines and sines of the positions, computed in fp32."""
+        stack, formats, length = self.layer.stack, self.layer.formats, self.layer.shape.length
+        elements = length * stack.head_dim // (NEOX_TURNED if stack.parallel else 1)
+        angles = [memory.take(elements // 2 * 4), memory.take(elements * 4)]
+        tables = []
+        for _ in range(2):
+            wave = memory.take(elements * 4)
+            tables.append(memory.take(elements * 4))
+            memory.drop(wave)
+        wide = tables if formats.stream < 4 else []
+        if wide:
+            tables = [memory.take(elements * formats.stream) for _ in wide]
+        memory.drop(*angles, *wide)
+        return tables
 
     def _embeddings(self, memory: Memory, gradients: list[Block]) -> list[Block]:
         """With the embedding's gradient; of a tied one it is added to the projection's, which comes first."""
@@ -300,15 +327,26 @@ def followed(question: Question) -> bool:
     ((stack, run),) = question.passes
     some = _masked(stack, run.tokens) and stack.window_layers < stack.layers
     odd = run.eager or stack.experts or stack.norms_behind or stack.post_norms or stack.position_bias or some
-    other = stack.fused_gate or stack.parallel or stack.layers > MOST_LAYERS
+    other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS
     return not odd and not other and stack.activation in ACTIVATIONS
+
+
+def _in_order(inner: tuple[Tensor, ...], stack: Stack) -> tuple[Tensor, ...]:
+    """A layer's parameters as its class has them: one matrix for query, key and value is not the last one there."""
+    if not stack.fused_projections:
+        return inner
+    joint = 2 if stack.norm is Norm.LAYER else 1  # it, and its bias
+    place = 0 if stack.norm is Norm.LAYER else 1  # Phi-3's comes behind attention's other matrix
+    others, last = inner[:-joint], inner[-joint:]
+    return (*others[:place], *last, *others[place:])
 
 
 def steps(question: Question, found: Units) -> Steps:
     """The steps that are asked about, of a question that is `followed`, with the model's parameters."""
     ((stack, run),) = question.passes
     first, *last = found.rest  # the embedding; what stands behind the layers
-    layers = (tensor for count, inner in found.layers for _ in range(count) for tensor in inner)
+    ((count, inner),) = found.layers
+    layers = _in_order(inner, stack) * count
     size = question.formats.weight
     return Steps(
         Layer(
