@@ -10,10 +10,10 @@ from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
 from wattmark.estimate.sequence import Memory
-from wattmark.estimate.trained_layer import Shape
+from wattmark.estimate.trained_parts import Shape
 from wattmark.estimate.training_step import Layer, Steps, layer_programs
 from wattmark.estimate.transformer import Adapters, Pass, saved
-from wattmark.models import Stack
+from wattmark.models import Norm, Stack
 
 BF16, FP32, MIXED = Formats(2, 2), Formats(4, 4), Formats(4, 2)
 SHAPE = Shape(4, 512)
@@ -72,7 +72,9 @@ def test_a_layer_saves_what_the_closed_form_says(stack: Stack, formats: Formats,
         expected += copies * formats.compute
     if formats.compute == 4 and stack.kv_heads < stack.heads:
         expected += 2 * SHAPE.tokens * (stack.query_width - stack.kv_width) * 4
-    assert stays == pytest.approx(expected, rel=0.03)
+    if formats.stream < 4 and stack.norm is not Norm.LAYER:
+        expected += SHAPE.tokens * stack.hidden * formats.stream  # the result; else it is what the next norm saves
+    assert stays == pytest.approx(expected, rel=0.02)
 
 
 @pytest.mark.parametrize("formats", [BF16, FP32, MIXED], ids=["bf16", "fp32", "autocast"])

@@ -1,0 +1,169 @@
+"""Norms, products of matrices and adapters of a layer in training, as PyTorch's and peft's own classes run them."""
+
+from dataclasses import dataclass
+
+from wattmark.estimate.formats import Formats
+from wattmark.estimate.sequence import STATISTIC_BYTES
+from wattmark.estimate.tape import Gradients, Tape, Value
+from wattmark.estimate.transformer import Adapters
+from wattmark.models import Norm, Stack
+
+MASK_BYTES = 1  # of dropout, for each element
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What goes through a layer: so many samples of so many tokens each; `masked` where a window hides some of them."""
+
+    batch: int
+    length: int
+    masked: bool = False
+
+    @property
+    def tokens(self) -> int:
+        """Of all samples."""
+        return self.batch * self.length
+
+
+class TrainedParts:
+    """Parts of one layer on a tape. `copies` are autocast's of matrices, held until the forward pass is over."""
+
+    def __init__(self, tape: Tape, stack: Stack, formats: Formats, shape: Shape, adapters: Adapters | None) -> None:
+        self._tape, self._stack, self._formats, self._shape, self._adapters = tape, stack, formats, shape, adapters
+        self._parameters: list[Value] = []
+        self.copies: list[Value] = []
+
+    @property
+    def hidden(self) -> int:
+        """Bytes of hidden states."""
+        return self._shape.tokens * self._stack.hidden * self._formats.stream
+
+    def gradients(self) -> tuple[int, ...]:
+        """Places of the gradients that have come for what is trained."""
+        made = (parameter.gradient for parameter in self._parameters)
+        return tuple(gradient.place for gradient in made if gradient is not None and gradient.place >= 0)
+
+    def norm(self, given: Value, heads: int = 0) -> Value:
+        """Normalized hidden states, or so many heads, each alone."""
+        tape, stack = self._tape, self._stack
+        rows = self._shape.tokens * (heads or 1)
+        elements = rows * (stack.head_dim if heads else stack.hidden)
+        trained = self._adapters is None
+        if self._stack.norm is Norm.LAYER:
+            result = tape.take(given.size)
+            statistics = [tape.take(rows * STATISTIC_BYTES) for _ in range(2)]
+            tape.record(result, (given, *statistics), lambda _: [(given, tape.take(given.size))])
+            tape.drop(*statistics)
+            return result
+        narrow = given.size < elements * 4
+        raised = tape.apply(given, elements * 4) if narrow else given
+        power = tape.power(raised)
+        mean = tape.then(power, rows * STATISTIC_BYTES)
+        root = tape.then(tape.then(mean), keeps=True)
+        scaled = tape.multiply(raised, root)
+        tape.drop(root)
+        if narrow:
+            tape.drop(raised)
+        lowered = tape.apply(scaled, given.size) if narrow else scaled
+        result = self._scaled(lowered, elements * self._formats.stream, trained=trained)
+        if narrow:
+            tape.drop(lowered)
+        tape.drop(scaled)
+        return result
+
+    def _scaled(self, given: Value, size: int, *, trained: bool) -> Value:
+        """Times the norm's scales, which may be wider."""
+        tape = self._tape
+
+        def rule(_: Value) -> Gradients:
+            gradient = tape.take(size)
+            whole = tape.take(size) if trained else None
+            if size != given.size:
+                wide, gradient = gradient, tape.take(given.size)
+                tape.drop(wide)
+            if whole is not None:
+                tape.drop(whole)
+            return [(given, gradient)]
+
+        result = tape.take(size)
+        tape.record(result, (given,) if trained else (), rule)
+        return result
+
+    def linear(
+        self, given: Value, inputs: int, outputs: int, *, bias: bool = False, adapted: bool = False, again: bool = False
+    ) -> Value:
+        """Times a matrix; where it is `adapted`, and so are others, with an adapter beside it."""
+        if self._adapters is None or not adapted:
+            return self._product(given, inputs, outputs, bias=bias, trained=self._adapters is None, again=again)
+        result = self._product(given, inputs, outputs, bias=bias, trained=False)
+        tape, rank = self._tape, self._adapters.rank
+        wide = self._shape.tokens * inputs * self._formats.stream
+        read = given if given.size == wide else tape.apply(given, wide)  # in the format of the adapter's own weights
+        lower = self._product(read, inputs, rank, bias=False, trained=True)
+        upper = self._product(lower, rank, outputs, bias=False, trained=True, again=again)
+        tape.drop(lower)
+        scaled = tape.then(upper)
+        whole = tape.add(result, scaled)
+        tape.drop(scaled, result)
+        if read is not given:
+            tape.drop(read)
+        return whole
+
+    def _product(
+        self, given: Value, inputs: int, outputs: int, *, bias: bool, trained: bool, again: bool = False
+    ) -> Value:
+        tape, formats, tokens = self._tape, self._formats, self._shape.tokens
+        size = inputs * outputs
+        narrow = tokens * inputs * formats.compute
+        read = tape.apply(given, narrow) if given.size != narrow else given
+        weight = tape.parameter()
+        if trained:
+            self._parameters.append(weight)
+        copy = self._copy(weight, size, trained=trained) if formats.mixed else weight
+        kept = not formats.mixed and trained
+
+        def rule(_: Value) -> Gradients:
+            tape.multiplies()
+            if not trained:
+                return [(read, tape.take(read.size))]
+            if bias:
+                gradient = tape.take(read.size)
+                return [(copy, tape.take(size * formats.compute, stays=kept)), (read, gradient)]
+            return [(copy, tape.take(size * formats.compute, stays=kept)), (read, tape.take(read.size))]
+
+        if again:
+            tape.dry = True
+        tape.multiplies()
+        result = tape.take(tokens * outputs * formats.compute)
+        tape.record(result, ([copy] if formats.mixed else []) + ([read] if trained else []), rule)
+        if read is not given:
+            tape.drop(read)
+        if formats.mixed and not trained:
+            tape.drop(copy)
+        return result
+
+    def _copy(self, weight: Value, size: int, *, trained: bool) -> Value:
+        tape, formats = self._tape, self._formats
+        copy = tape.take(size * formats.compute)
+        if trained:
+            tape.record(copy, (), lambda _: [(weight, tape.take(size * formats.weight, stays=True))])
+            self.copies.append(copy)
+        return copy
+
+    def _dropped(self, given: Value) -> Value:
+        """Behind dropout, if there is one."""
+        if not self._stack.hidden_dropout:
+            return given
+        tape = self._tape
+        made, mask = tape.take(given.size), tape.take(given.size // self._formats.compute * MASK_BYTES)
+        tape.record(made, (mask,), lambda _: [(given, tape.take(given.size))])
+        tape.drop(given, mask)
+        return made
+
+    def _copied(self, given: Value) -> Value:
+        """The same in another order, of which the gradient is brought back into the first one."""
+        tape = self._tape
+        other = tape.view(given, given.size)
+        tape.drop(given)
+        tape.record(other, (), lambda _: [(given, tape.take(given.size))])
+        return other
