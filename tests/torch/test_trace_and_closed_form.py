@@ -133,14 +133,56 @@ def _reserved_is_close(told: RunOrder, traced: Need, reckoned: Need) -> None:
     """Where reserved memory is simulated; a share of what is allocated is held to nothing here."""
     found, said = traced.reserved_bytes, reckoned.reserved_bytes
     assert found is not None and said is not None
-    _, known, resolved = read(told, None)
-    simulated = reserved(Question(known, resolved, told.weights, on_gpu=True), scratch_bytes(AMPERE))
+    simulated = simulated_peak(told)
     error = said.likely / found.likely - 1
     how = "a share" if simulated is None else "simulated"
     print(f"{'':14} reserved  traced {found.likely:>12} said {said.likely:>12} {error:+.2%} {how}")
     if simulated is not None:
         assert said.low <= found.likely <= said.high
         assert abs(error) < RESERVED_BOUND
+
+
+# Training steps of which reserved memory is simulated, with as many words as models have, where the logits are most:
+# batch, tokens, precision, and what else is asked.
+FULL = {"gradientCheckpointing": "Full"}
+LORA = {"lora": {"rank": 16, "targets": "Attention"}}
+EVERY_LORA = {"lora": {"rank": 16, "targets": "AllLinear"}}
+STEPS = [
+    pytest.param("mistral", 4, 1024, "bf16", {}, id="bf16: what layers save"),
+    pytest.param("mistral", 2, 4096, "bf16", FULL, id="computed again, with a window that is no longer than the input"),
+    pytest.param("mistral", 4, 1024, "bf16", FULL | LORA, id="computed again, with adapters"),
+    pytest.param("mistral", 4, 1024, "bf16-mixed", FULL | LORA, id="and under autocast"),
+    pytest.param("mistral", 4, 512, "bf16", EVERY_LORA, id="adapters of all matrices"),
+    pytest.param("mistral", 2, 1024, "bf16-mixed", FULL, id="computed again under autocast, which keeps copies"),
+    pytest.param("llama", 16, 1024, "fp32", {}, id="fp32, whose kernel wants keys of every head"),
+    pytest.param("qwen2", 8, 1024, "bf16", {"optimizer": "SGDMomentum"}, id="one state for each parameter"),
+    pytest.param("qwen2", 8, 512, "bf16", {"gradientAccumulationSteps": 3}, id="gradients of three passes"),
+    pytest.param("qwen3", 8, 1024, "bf16", FULL, id="heads that are normalized"),
+    pytest.param("gpt2", 16, 1024, "bf16", {}, id="GELU in many steps"),
+    pytest.param("gpt2", 16, 1024, "bf16-mixed", FULL, id="computed again with powers in fp32"),
+    pytest.param("gpt_neox", 16, 1024, "bf16", {}, id="both parts of a layer side by side"),
+    pytest.param("phi3", 8, 1024, "bf16", FULL, id="gate and up of one matrix"),
+]
+STEP_BOUND = 0.05
+
+
+@pytest.mark.parametrize(("name", "batch", "tokens", "precision", "options"), STEPS)
+def test_reserved_memory_of_a_training_step_is_what_a_trace_finds(
+    name: str, batch: int, tokens: int, precision: str, options: dict[str, Any]
+) -> None:
+    shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": tokens}}} | options
+    read_as = config(name) | {"vocab_size": 32000}
+    told = order(read_as, {"type": "Training", "training": shape}, Precision(precision))
+    found, said = trace(told, AMPERE).reserved_bytes, simulated_peak(told)
+    assert found is not None and said is not None
+    error = said / found.likely - 1
+    print(f"{name:14} reserved  traced {found.likely:>12} said {said:>12} {error:+.2%}")
+    assert abs(error) < STEP_BOUND
+
+
+def simulated_peak(told: RunOrder) -> int | None:
+    _, known, resolved = read(told, None)
+    return reserved(Question(known, resolved, told.weights, on_gpu=True), scratch_bytes(AMPERE))
 
 
 def test_no_family_that_the_closed_form_describes_is_left_out() -> None:
