@@ -13,6 +13,7 @@ from wattmark.manifests import Runner
 from wattmark.reconcile import stored
 from wattmark.reconcile.jobs import Jobs
 from wattmark.reconcile.knowledge import Knowledge, guarded
+from wattmark.reconcile.lessons import Lessons
 from wattmark.reconcile.pods import Pods
 from wattmark.reconcile.writer import Writer, Written
 from wattmark.world import World
@@ -36,6 +37,7 @@ class BenchmarkPass:
     jobs: Jobs
     pods: Pods
     writer: Writer
+    lessons: Lessons
     runner: Runner
     clock: Callable[[], float]
 
@@ -49,9 +51,12 @@ class BenchmarkPass:
         wrote = plan.status is not None and await self.writer.write(key, body, plan.status, memory.written)
         for action in plan.actions:
             await self._act(key, action, memory)
+        # Who has read that it is over may ask at once what it teaches: the Event can wait.
+        later = await self.lessons.take(key) if self.world.finished(key) else None
         if wrote and plan.announcement is not None:
             await self.writer.announce(key, body, plan.announcement)
-        return _again(plan, memory)
+        again = _again(plan, memory)
+        return later if again is None else again
 
     async def _seen(self, key: Key, body: dict[str, Any], status: BenchmarkJobStatus, memory: Remembered) -> Seen:
         identity = stored.identity(key, body)

@@ -26,9 +26,9 @@ class Reconciler:
         knowledge, writer = Knowledge(world, hub), Writer(client, world, clock)
         jobs, pods = Jobs(client, world), Pods(client, clock)
         self._world = world
-        self._benchmark = BenchmarkPass(world, knowledge, jobs, pods, writer, runner, clock)
+        lessons = Lessons(world, knowledge)
+        self._benchmark = BenchmarkPass(world, knowledge, jobs, pods, writer, lessons, runner, clock)
         self._check = CheckPass(knowledge, Traces(world, jobs, pods, runner, clock), writer, clock)
-        self._lessons = Lessons(world, knowledge)
         self._memory: dict[Key, _Memory] = {}
 
     async def work(self, key: Key) -> float | None:
@@ -45,8 +45,6 @@ class Reconciler:
             again = await self._benchmark.run(key, body, memory.of)
             if self._world.finished(key):
                 self._memory.pop(key, None)
-                later = await self._lessons.take(key)
-                again = later if again is None else again
         finally:
             self._world.unread.discard(key)
         return again
