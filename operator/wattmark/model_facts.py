@@ -63,9 +63,7 @@ def weights_of_hub(model: ModelSpec) -> tuple[str, str | None] | None:
 def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refusal:
     """The model's facts. `hub` is the configuration that the hub gave, or why it has none, where it was asked."""
     if isinstance(hub, str):
-        meant = models.similar(model.id)
-        hint = f"; did you mean {' or '.join(meant)}?" if meant else ""
-        return Refusal(Reason.UNKNOWN_MODEL, f"{hub}{hint}")
+        return Refusal(Reason.UNKNOWN_MODEL, f"{hub}{meant_by(model)}")
     if hub is not None:
         return of_config(hub)
     source = model.source
@@ -83,6 +81,12 @@ def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refu
     if known is None:
         return facts(model, f'"{model.id}" is not in the registry; give source.type Hub or Inline')
     return of_config(known.config)
+
+
+def meant_by(model: ModelSpec) -> str:
+    """What a misspelt id may have meant, as the end of a sentence; empty where nothing is like it."""
+    meant = models.similar(model.id)
+    return f"; did you mean {' or '.join(meant)}?" if meant else ""
 
 
 def opaque(why: str) -> Facts:

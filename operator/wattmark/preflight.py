@@ -262,7 +262,12 @@ def _compared(
         return Refusal(wanted.reason, wanted.message)
     on_cpu = spec.resources.gpus_per_node == 0
     kinds: tuple[NodeType, ...] = () if fleet is None else (fleet.cpu,) if on_cpu else fleet.gpu
-    asked = replace(wanted.asked(), weights=facts.weights)
+
+    def need(gpu: Gpu | None) -> Need | Unknown:
+        known = wanted.need_on(gpu)
+        return Unknown(_with_way(spec, facts, known.reason)) if isinstance(known, Unknown) else known
+
+    asked = replace(wanted.asked(), need=need, weights=facts.weights)
     if only_asks:
         asked = replace(asked, most=most_of_both(wanted))
     compared = verdicts.compare(asked, kinds)
@@ -348,7 +353,10 @@ def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str
 
 def _not_estimated(why: str, resolved: Resolved | None, found: tuple[NodeTypeAnswer, ...]) -> _Verdict:
     message = clean(f"the need is not estimated: {why}")
-    missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=clean(message, 160))
+    cause, _, way = message.rpartition("; ")
+    # What would bring it is not to be cut off.
+    short = f"{clean(cause, 158 - len(way))}; {way}" if cause and len(way) < 120 else clean(message, 160)
+    missing = Unavailable(field="need", reason=UnavailableReason.NOT_PREDICTED, message=short)
     return _Verdict(resolved, None, found, (missing,), None, Reason.NOT_ESTIMATED, message)
 
 

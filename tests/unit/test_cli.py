@@ -91,7 +91,9 @@ def test_check_knows_what_is_free_only_from_pods(tmp_path: Path, capsys: pytest.
         pytest.param([{**JOB, "apiVersion": "v1"}], "apiVersion must be wattmark.dev/v1alpha1", id="another API"),
         pytest.param([{**JOB, "spec": {"model": {}}}], "spec.model.id: Field required", id="a field is missing"),
         pytest.param(
-            [{**JOB, "spec": {**JOB["spec"], "modle": {}}}], "spec.modle: Extra inputs", id="a field is misspelt"
+            [{**JOB, "spec": {**JOB["spec"], "modle": {}}}],
+            "spec.modle: no such field; did you mean model?",
+            id="a field is misspelt",
         ),
     ],
 )

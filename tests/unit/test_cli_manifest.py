@@ -46,7 +46,11 @@ BROKEN = [
     pytest.param(f"{WHOLE}---\n{WHOLE}", "exactly one BenchmarkJob, and holds 2", id="two of the kind"),
     pytest.param(WHOLE.replace("v1alpha1", "v1"), "apiVersion must be wattmark.dev/v1alpha1", id="another version"),
     pytest.param(f"{HEAD}spec: {{}}", "spec.model: Field required", id="a field that is missing"),
-    pytest.param(f"{WHOLE}  ".replace("}}", "}, speed: 1}"), "spec.speed: Extra inputs", id="a field that is unknown"),
+    pytest.param(
+        f"{WHOLE}  ".replace("}}", "}, speed: 1}"),
+        "spec.speed: no such field; there are deadlines, ",
+        id="a field that is unknown",
+    ),
     pytest.param(HEAD, "spec.model: Field required", id="no spec"),
     pytest.param(f"{HEAD}spec: words", "spec: Input should be an object", id="a spec of words"),
     pytest.param(f"{HEAD}spec: &s {{model: *s}}", "Circular reference", id="a spec within itself"),

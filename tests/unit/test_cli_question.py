@@ -60,6 +60,18 @@ SPECS: list[Any] = [
         {"runtime": {"attention": "Eager"}, "require": "Fits"},
         id="any other field",
     ),
+    pytest.param(
+        [
+            "--model",
+            "bert-base-uncased",
+            "--set",
+            "workload.type=Analysis",
+            "--set",
+            "workload.analysis.kind=AttentionVisualization",
+        ],
+        {"workload": {"type": "Analysis", "analysis": {"kind": "AttentionVisualization"}}},
+        id="another kind of workload",
+    ),
 ]
 
 
@@ -131,7 +143,11 @@ REFUSED = [
     pytest.param(["--gpu", "L4", "--set", "a..b=1"], "--set a..b=1: takes", id="no path"),
     pytest.param(["--gpu", "L4", "--set", "model.id.x=1"], "id is no object", id="a path through a value"),
     pytest.param(["--gpu", "L4", "--set", "runtime.attention=["], "not YAML", id="a value that is none"),
-    pytest.param(["--gpu", "L4", "--set", "runtime.speed=1"], "spec.runtime.speed: Extra inputs", id="no such field"),
+    pytest.param(
+        ["--gpu", "L4", "--set", "runtime.speed=1"],
+        "spec.runtime.speed: no such field; there are attention, ",
+        id="no such field",
+    ),
     pytest.param(["--gpu", "L4", "--batch", "0"], "batchSizePerDevice", id="an empty batch"),
     pytest.param(["--gpu", "L4", "--config", "pyproject.toml"], "pyproject.toml is not JSON", id="no configuration"),
 ]

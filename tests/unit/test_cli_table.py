@@ -39,6 +39,15 @@ def test_one_answer_shows_the_parts_and_each_gpu(capsys: pytest.CaptureFixture[s
     assert not ESCAPE.search(shown)
 
 
+def test_what_is_kept_where_there_is_room_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, "check", "--model", "gpt2", "--gpu", "L4", "--training", "--batch", "32")
+    assert re.search(r"^[0-9.]+ GiB more where there is room: PyTorch keeps it for later", shown, re.MULTILINE)
+    assert "AllocatorCache" not in shown
+    needs = float(re.search(r"^needs ([0-9.]+) GiB", shown, re.MULTILINE)[1])  # type: ignore[index]
+    parts = [float(size) for size in re.findall(r"^  . \w+ +([0-9.]+) GiB", shown, re.MULTILINE)]
+    assert sum(parts) == pytest.approx(needs, abs=0.05 * len(parts))
+
+
 def test_formats_and_adapters_are_told_in_words(capsys: pytest.CaptureFixture[str]) -> None:
     lora = ["--training", "--set", "workload.training.lora={rank: 4}"]
     shown = told(capsys, "check", "--model", "gpt2", "--gpu", "L4", "--quantization", "nf4", *lora)

@@ -108,8 +108,8 @@ OFFERED: list[Any] = [
         ("a100",),
         check(**training(8, 2048)),
         [
+            "FusedOptimizer GradientCheckpointing Precision GradientAccumulation",
             "FusedOptimizer GradientCheckpointing Precision BatchSize",
-            "GradientCheckpointing Optimizer BatchSize",
         ],
         id="only several changes together",
     ),

@@ -100,8 +100,22 @@ CASES: list[Any] = [
         {"offer": {"memory_bytes": 16 * GIB}},
         "DoesNotFit",
         "Memory",
-        "needs 16.0 to 20.0 GiB, at least 1.0 GiB more than one NVIDIA-L4 of 16.0 GiB offers after 1.0 GiB of context",
+        "needs 16.0 to 20.0 GiB beside 1.0 GiB of context and driver, at least 1.0 GiB more than one NVIDIA-L4 of 16.0 GiB",
         id="not even the low end",
+    ),
+    pytest.param(
+        {"offer": {"memory_bytes": 18 * GIB}},
+        "FitsTight",
+        "Memory",
+        "needs 17.0 to 22.0 GiB of 18.0 GiB: most likely it does not fit",
+        id="the low end, and not the likely need",
+    ),
+    pytest.param(
+        {"offer": {"capability": (7, 5), "memory_bytes": 16 * GIB}, "precision": Precision.BF16},
+        "DoesNotFit",
+        "Precision",
+        "use fp16 (in training fp16-mixed); besides, it needs 16.0 to 20.0 GiB",
+        id="neither the format nor the size",
     ),
     pytest.param({"offer": {"shared": True}}, "FitsTight", "SharedGpu", "other Pods", id="a shared GPU is never safe"),
     pytest.param(

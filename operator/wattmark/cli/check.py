@@ -25,12 +25,7 @@ from wattmark.identity import BENCHMARK_JOB, MODEL_CHECK
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
 _WORST_FIRST = (2, 1, 3, 0)
 # What no GPU would change: the question itself is to be corrected.
-_IMPOSSIBLE = (
-    Reason.IMPOSSIBLE_ATTENTION,
-    Reason.IMPOSSIBLE_INPUT,
-    Reason.IMPOSSIBLE_PRECISION,
-    Reason.IMPOSSIBLE_TRAINING,
-)
+_IMPOSSIBLE = frozenset(reason for reason in Reason if reason.name.startswith("IMPOSSIBLE_"))
 SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
 
 

@@ -86,8 +86,10 @@ def _refuse_nonsense(chosen: argparse.Namespace, parser: argparse.ArgumentParser
     )  # fmt: skip
     values = {f"--{name.replace('_', '-')}": getattr(chosen, name) for name in of_a_question}
     given = [option for option, value in values.items() if value not in (None, []) and value is not False]
-    if (chosen.file is None) == (not chosen.model):
-        parser.error("give -f FILE or --model, which ask the question")
+    if chosen.file is None and not chosen.model:
+        parser.error("give -f FILE or --model ID, which ask the question")
+    if chosen.file is not None and chosen.model:
+        parser.error("-f FILE and --model both ask the question: give one of them")
     if chosen.file is not None and given:
         parser.error(f"{', '.join(given)}: the file asks the question")
     if chosen.config is not None and len(chosen.model) > 1:

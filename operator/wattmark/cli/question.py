@@ -84,6 +84,8 @@ def _spec(
     if chosen.method is not None:
         raw["method"] = chosen.method
     for path, value in _settings(chosen.set):
+        if path == ["workload", "type"] and value != raw["workload"]["type"] and not shape:
+            raw["workload"] = {}  # what stands for another kind would contradict it
         _put(raw, path, value)
     return raw
 

@@ -12,7 +12,7 @@ from wattmark import model_facts, preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.conditions import ConditionStatus, ConditionType
 from wattmark.cli.local_runner import RunnerEnded, run_here
-from wattmark.cli.manifest import one, printed, shown
+from wattmark.cli.manifest import asks_the_hub, one, printed, shown
 from wattmark.decide import benchmark, summary
 from wattmark.decide.plan import CreateJob, Identity, Plan, Seen
 from wattmark.identity import BENCHMARK_JOB, run_name
@@ -55,6 +55,7 @@ def _facts(spec: BenchmarkJobSpec, folder: Path | None) -> model_facts.Facts | m
         except (OSError, ValueError) as error:
             return model_facts.unreadable(f"{folder / 'config.json'} cannot be read: {error}")
     if model_facts.wanted_of_hub(spec.model) is not None:
+        print(f"wattmark: {asks_the_hub(spec.model)}", file=sys.stderr)
         return model_facts.opaque("the runner reads its configuration from the hub")
     return model_facts.facts(spec.model, None)
 

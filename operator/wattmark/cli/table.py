@@ -26,6 +26,7 @@ from wattmark.observe import clean
 
 GIB = 1 << 30
 WIDE = 100  # columns from which on there is room for all
+LEAST_CACHED = 100 << 20  # bytes of what is kept for later that are worth a line
 NARROW = 70  # columns below which there is none for bars
 LEAST_BAR = 16  # cells
 WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
@@ -144,7 +145,12 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
         spoke = said(status.conditions).get(ConditionType.CALIBRATED)
         if spoke is not None and spoke.status is ConditionStatus.TRUE:
             console.print(Text(f"{clean(spoke.message)}; the parts below are those of the formulas"))
-        console.print(Padding(_components(status.need.components, console.options.ascii_only), (1, 0, 0, 2)))
+        needed = [part for part in status.need.components if part.name is not ComponentName.ALLOCATOR_CACHE]
+        console.print(Padding(_components(needed, console.options.ascii_only), (1, 0, 0, 2)))
+        cached = sum(part.likely_bytes for part in status.need.components if part not in needed)
+        if cached >= LEAST_CACHED:
+            words = "more where there is room: PyTorch keeps it for later, and gives it back before memory runs out"
+            console.print(Text(f"\n{gibibytes(cached)} {words}"))
     if status.node_types:
         console.print(_node_types(status, console.width))
         for (verdict, message), names in _explained(status.node_types).items():

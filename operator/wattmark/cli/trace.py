@@ -1,6 +1,7 @@
 """A ModelCheck's model, traced on this machine: for `wattmark trace`, and where `wattmark check` needs it."""
 
 import json
+import sys
 from pathlib import Path
 
 import yaml
@@ -11,7 +12,7 @@ from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import RunOrder
 from wattmark.api.trace import Trace
 from wattmark.cli.local_runner import missing_packages, require_packages
-from wattmark.cli.manifest import InvalidManifest, one
+from wattmark.cli.manifest import InvalidManifest, asks_the_hub, one
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import kind_of, traced
 from wattmark.fleet.gpus import gpu_product
@@ -33,6 +34,8 @@ def trace(file: Path, model_folder: Path | None, product: str | None, form: str)
     if spec.resources.gpus_per_node > 1:
         raise InvalidManifest(f"{file} cannot be traced: a trace is of one GPU, and spec.resources.gpusPerNode is more")
     gpu = _gpu(product)
+    if model_folder is None and model_facts.wanted_of_hub(spec.model) is not None:
+        print(f"wattmark: {asks_the_hub(spec.model)}", file=sys.stderr)
     order = _order(name, spec, model_folder)
     try:
         found = found_by(order, (kind_of(gpu),))

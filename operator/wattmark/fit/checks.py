@@ -19,6 +19,7 @@ _OLDER = {
     Precision.BF16: "fp16 (in training fp16-mixed)",
     Precision.BF16_MIXED: "fp16-mixed",
 }
+NEEDS_AMPERE = frozenset(_OLDER)
 # The CUDA release that the runner image's torch brings along, and what that asks of a node. A test holds it to the
 # image's lock file. Drivers: table 1 of NVIDIA's "Minor Version Compatibility"; CUDA 13 has no kernels before Turing.
 RUNNER_CUDA = 13
@@ -228,11 +229,11 @@ def has_the_memory(case: Case) -> Objection | None:
         low, high = max(0, low - device.low + reserved.low), max(0, high - device.high + reserved.high)
     several = case.asked.resources.gpus_per_node > 1
     outside = "context, NCCL and driver" if several else "context and driver"
-    kept = f" after {gib(need.low - low)} GiB of {outside}" if need.low > low else ""
+    kept = f" beside {gib(need.low - low)} GiB of {outside}" if need.low > low else ""
     return Objection(
         "Memory",
-        f"needs {gib(low)} to {gib(high)} GiB{on_each(case)}, at least {gib(need.low - offer.memory_bytes)} GiB more "
-        f"than one {offer.product or 'GPU'} of {gib(offer.memory_bytes)} GiB offers{kept}",
+        f"needs {gib(low)} to {gib(high)} GiB{on_each(case)}{kept}, at least {gib(need.low - offer.memory_bytes)} GiB "
+        f"more than one {offer.product or 'GPU'} of {gib(offer.memory_bytes)} GiB offers",
     )
 
 

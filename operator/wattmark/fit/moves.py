@@ -14,7 +14,7 @@ from wattmark.api.runtime import Attention, Precision
 from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu, Unknown
-from wattmark.fit.checks import HOST_MEMORY, Ground
+from wattmark.fit.checks import AMPERE, HOST_MEMORY, NEEDS_AMPERE, Ground
 from wattmark.fit.compression import adapters, lighter_optimizer, narrower_states, quantized, quantized_adapters
 from wattmark.fit.demand import Demand
 from wattmark.fit.most import Axis, most_that_fit
@@ -138,7 +138,11 @@ _PRECISION_COSTS = {
 def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
     """A narrower format, or one that the GPUs have."""
     old = wanted.resolved.precision
+    known = [ground.offer.capability for ground in grounds if ground.offer is not None]
+    older = bool(known) and all(capability is not None and capability < AMPERE for capability in known)
     for new in _NARROWER[wanted.resolved.workload_type].get(old, ()):
+        if older and new in NEEDS_AMPERE:
+            continue
         said = f"{new.value} instead of {old.value}: {_PRECISION_COSTS[new]}"
         yield Proposal((Change.PRECISION,), (said,), {"runtime": {"precision": new.value}}, changes_result=True)
 
@@ -212,6 +216,7 @@ RISING: tuple[Move, ...] = (several_gpus,)
 PAIRS: tuple[tuple[Move, Move], ...] = (
     (several_gpus, smaller_batch),
     (several_gpus, another_precision),
+    (another_precision, accumulation),
     (another_precision, smaller_batch),
     (another_precision, lighter_optimizer),
     (lighter_optimizer, smaller_batch),

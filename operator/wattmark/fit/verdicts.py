@@ -85,6 +85,9 @@ def _judge(case: Case) -> Judgement:
     else:
         verdict = Verdict.UNKNOWN if deciding.unknown else Verdict.DOES_NOT_FIT
         reason, message = deciding.reason, deciding.message
+        short = next((o for o in objections if o is not deciding and o.reason == MEMORY), None)
+        if short is not None:  # whoever follows the message would meet it next
+            message = f"{message}; besides, it {short.message}"
     return Judgement(verdict, reason, message[:1024], need, offered, on_cpu=case.ground.offer is None)
 
 
@@ -137,7 +140,8 @@ def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[
         return Verdict.UNKNOWN, "MemoryUnknown", "no node tells how much memory it can give"
     said = f"needs {gib(need.low)} to {gib(need.high)} GiB of {gib(offered)} GiB{on_each(case)}"
     if need.high > offered:
-        return Verdict.FITS_TIGHT, MEMORY, f"{said}: the upper end does not fit"
+        how = "most likely it does not fit" if need.likely > offered else "the upper end does not fit"
+        return Verdict.FITS_TIGHT, MEMORY, f"{said}: {how}"
     if case.ground.offer is not None and case.ground.offer.shared:
         return Verdict.FITS_TIGHT, SHARED, f"{said}, which other Pods on the same GPU may take"
     return Verdict.FITS, MEMORY, said

@@ -63,7 +63,8 @@ def order(asked: Asked, spec: BenchmarkJobSpec, progress_seconds: float) -> RunO
     """What the runner is told to do."""
     source, found = spec.model.source, claim(spec.model)
     hub = None
-    if found is None and spec.model.weights is Weights.PRETRAINED:
+    # Random weights need the hub for a configuration that only the runner can read.
+    if found is None and (spec.model.weights is Weights.PRETRAINED or asked.config is None):
         hub = HubModel(repository=spec.model.id, revision=source.hub.revision if source and source.hub else None)
     return RunOrder(
         run_uid=asked.uid,
