@@ -162,16 +162,25 @@ STEPS = [
     pytest.param("gpt2", 16, 1024, "bf16-mixed", FULL, id="computed again with powers in fp32"),
     pytest.param("gpt_neox", 16, 1024, "bf16", {}, id="both parts of a layer side by side"),
     pytest.param("phi3", 8, 1024, "bf16", FULL, id="gate and up of one matrix"),
+    pytest.param("bert", 16, 512, "bf16-mixed", {}, id="an encoder under autocast"),
+    pytest.param("bert", 16, 512, "bf16", FULL, id="an encoder, computed again"),
+    pytest.param("bert", 16, 512, "bf16", LORA, id="an encoder with adapters"),
+    pytest.param("roberta", 16, 512, "bf16", {}, id="one with positions of each sample"),
+    pytest.param("distilbert", 16, 512, "fp32", {}, id="one without dropout behind attention"),
+    pytest.param("vit", 64, None, "bf16-mixed", FULL, id="a vision transformer"),
 ]
 STEP_BOUND = 0.05
 
 
 @pytest.mark.parametrize(("name", "batch", "tokens", "precision", "options"), STEPS)
 def test_reserved_memory_of_a_training_step_is_what_a_trace_finds(
-    name: str, batch: int, tokens: int, precision: str, options: dict[str, Any]
+    name: str, batch: int, tokens: int | None, precision: str, options: dict[str, Any]
 ) -> None:
-    shape = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": tokens}}} | options
-    read_as = config(name) | {"vocab_size": 32000}
+    shape: dict[str, Any] = {"batchSizePerDevice": batch} | options
+    read_as = config(name)
+    if tokens:
+        shape["input"] = {"text": {"inputTokens": tokens}}
+        read_as["vocab_size"] = 32000
     told = order(read_as, {"type": "Training", "training": shape}, Precision(precision))
     found, said = trace(told, AMPERE).reserved_bytes, simulated_peak(told)
     assert found is not None and said is not None

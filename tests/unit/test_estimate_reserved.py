@@ -58,6 +58,9 @@ def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
         pytest.param("pythia-160m", {}, id="with both parts of a layer side by side"),
         pytest.param("microsoft/Phi-3-mini-4k-instruct", {}, id="with gate and up of one matrix"),
         pytest.param("mistral-7b-v0.1", {"inputTokens": 4096}, id="with a window that is no longer than the input"),
+        pytest.param("bert", {}, id="of an encoder"),
+        pytest.param("distilbert-base-uncased", {"gradientCheckpointing": "Full"}, id="of one without types"),
+        pytest.param("vit-base", {}, id="of a vision transformer"),
         pytest.param("gpt2", {"optimizer": "SGD", "gradientAccumulationSteps": 4}, id="with gradients accumulated"),
     ],
 )

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.test_estimate_sequence import GPT2, LLAMA
+from tests.unit.test_estimate_sequence import BERT, GPT2, LLAMA
 
 from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Allocator
@@ -11,7 +11,8 @@ from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
 from wattmark.estimate.sequence import Memory
 from wattmark.estimate.trained_parts import Shape
-from wattmark.estimate.training_step import Layer, Steps, layer_programs
+from wattmark.estimate.training_programs import Inputs, Layer, layer_programs
+from wattmark.estimate.training_step import Steps
 from wattmark.estimate.transformer import Adapters, Pass, saved
 from wattmark.models import Norm, Stack
 
@@ -59,6 +60,11 @@ MATRIX = LLAMA.hidden * LLAMA.intermediate * 2
         pytest.param(GPT2, BF16, None, id="with one matrix for query, key and value, and GELU by a tangent"),
         pytest.param(replace(GPT2, hidden_dropout=0.1), BF16, None, id="with dropout"),
         pytest.param(replace(GPT2, hidden_dropout=0.1), MIXED, None, id="with powers in fp32"),
+        pytest.param(replace(GPT2, parallel=True, rotary=True, activation="gelu"), BF16, None, id="side by side"),
+        pytest.param(
+            replace(LLAMA, fused_projections=True, fused_gate=True), BF16, None, id="gate and up of one matrix"
+        ),
+        pytest.param(BERT, BF16, None, id="with norms behind"),
     ],
 )
 def test_a_layer_saves_what_the_closed_form_says(stack: Stack, formats: Formats, adapters: Adapters | None) -> None:
@@ -89,6 +95,29 @@ def test_what_a_step_leaves_is_what_the_next_one_finds(
         for count in (2, 12)
     )
     # The batch and the workspaces, whose blocks may have a rest that is too small to be split off.
+    assert few.allocated == pytest.approx(many.allocated, abs=2 * MIB)
+    assert few.allocated_peak < many.allocated_peak <= many.reserved_peak
+
+
+@pytest.mark.parametrize(
+    ("inputs", "stack"),
+    [
+        pytest.param(Inputs(WORDS, 2, 512, own_positions=False, pixels=0), BERT, id="words, types and positions"),
+        pytest.param(Inputs(WORDS, 0, 512, own_positions=True, pixels=0), BERT, id="words and each sample's positions"),
+        pytest.param(
+            Inputs(0, 0, 512, own_positions=False, pixels=50 * MIB), replace(BERT, post_norms=False), id="patches"
+        ),
+    ],
+)
+@pytest.mark.parametrize("checkpoints", [False, True], ids=["saved", "computed again"])
+def test_a_classifier_gives_back_what_it_takes(inputs: Inputs, stack: Stack, checkpoints: bool) -> None:
+    def run(layers: int) -> Allocator:
+        memory = Memory(Allocator())
+        of = layer(replace(stack, layers=layers))
+        Steps(of, WORDS, False, checkpoints, False, Optimizer.SGD, (), inputs).run(memory, 8_519_680)
+        return memory.allocator
+
+    few, many = run(2), run(12)
     assert few.allocated == pytest.approx(many.allocated, abs=2 * MIB)
     assert few.allocated_peak < many.allocated_peak <= many.reserved_peak
 

@@ -2,10 +2,10 @@
 
 Described are those whose order has been compared with a trace's, on one device and with fused attention. In inference:
 forward passes of encoders, vision transformers and decoders, and what decoders generate, whose layers have norms ahead,
-behind or side by side, without a window that is shorter than the text. In training: steps of decoders with norms ahead
-(see `training_step`), with adapters or without, with checkpointing or without. Of everything else (encoder-decoders,
-eager attention, mixtures, quantized matrices, several devices, static caches, analyses, convolutions, optimizers of
-another kind than Adam's and SGD, more layers than any model has) reserved memory stays a share of what is allocated.
+behind or side by side, without a window that is shorter than the text. In training: steps of the same, with adapters or
+without, with checkpointing or without, with SGD's or Adam's states (see `training_step`). Of everything else
+(encoder-decoders, eager attention, mixtures, quantized matrices, several devices, static caches, analyses,
+convolutions, other optimizers, more layers than any model has) reserved memory stays a share of what is allocated.
 """
 
 from dataclasses import dataclass
@@ -18,7 +18,7 @@ from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Cache, Layers, Memory
 from wattmark.estimate.tensors import Tensor, units
-from wattmark.estimate.training_step import followed, steps
+from wattmark.estimate.training_step import followed, in_order, steps
 from wattmark.models import Family
 
 INDEX_BYTES = 8
@@ -59,7 +59,8 @@ def simulated(question: Question, scratch: int) -> Memory | None:
     if isinstance(found, Unknown):
         return None
     untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
-    memory = Memory(_loaded(found.rest, found.layers, untied, question.formats.weight).settled())
+    parts = in_order(question, found) if question.training else ((1, found.rest), *found.layers)
+    memory = Memory(_loaded(parts, untied, question.formats.weight).settled())
     if question.training:
         steps(question, found).run(memory, scratch)
     else:
@@ -83,12 +84,10 @@ def _described(question: Question) -> bool:
 
 # The same for every batch and length.
 @lru_cache(64)
-def _loaded(
-    outside: tuple[Tensor, ...], layers: tuple[tuple[int, tuple[Tensor, ...]], ...], untied: int, size: int
-) -> Allocator:
+def _loaded(parts: tuple[tuple[int, tuple[Tensor, ...]], ...], untied: int, size: int) -> Allocator:
     """The weights, one after another; a projection that is tied once it is initialised is there for a moment."""
     allocator = Allocator()
-    tensors = [*outside, *(tensor for count, inner in layers for _ in range(count) for tensor in inner)]
+    tensors = [tensor for count, inner in parts for _ in range(count) for tensor in inner]
     for tensor in tensors:
         for _ in range(tensor.count):
             allocator.allocate(tensor.elements * size)

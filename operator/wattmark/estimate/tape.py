@@ -43,7 +43,7 @@ class Tape:
         self._events: list[tuple[int, int]] = []
         self._operations: list[tuple[Sequence[Value], Sequence[Value], Rule]] = []
         self._places = 0
-        self._product = 0
+        self._product: int | None = None
         self.dry = False  # what is made now was made before: only its way back counts
 
     @property
@@ -54,15 +54,16 @@ class Tape:
     @property
     def product(self) -> int:
         """How much had happened since the last program when the first product of matrices came, 0 if none has."""
-        return self._product
+        return self._product or 0
 
     def multiplies(self) -> None:
         """A product of matrices comes: the first one of a thread takes a workspace."""
-        self._product = self._product or len(self._events)
+        if self._product is None:
+            self._product = len(self._events)
 
     def program(self) -> Program:
         """What has happened since the last one."""
-        events, self._events, self._product = tuple(self._events), [], 0
+        events, self._events, self._product = tuple(self._events), [], None
         return events
 
     def resume(self) -> None:

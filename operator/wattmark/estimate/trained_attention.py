@@ -13,16 +13,16 @@ class TrainedAttention(TrainedParts):
     """Attention of one layer on a tape."""
 
     def _attention(self, normed: Value) -> Value:
-        stack, tape = self._stack, self._tape
+        stack, tape, bias = self._stack, self._tape, self._stack.norm is Norm.LAYER
         if stack.fused_projections:
             return self._fused(normed)
-        query = self._reordered(self.linear(normed, stack.hidden, stack.query_width, adapted=True))
+        query = self._reordered(self.linear(normed, stack.hidden, stack.query_width, bias=bias, adapted=True))
         if stack.query_key_norms:
             query = self._normed_heads(query, stack.heads)
-        key = self._reordered(self.linear(normed, stack.hidden, stack.kv_width, adapted=True))
+        key = self._reordered(self.linear(normed, stack.hidden, stack.kv_width, bias=bias, adapted=True))
         if stack.query_key_norms:
             key = self._normed_heads(key, stack.kv_heads)
-        value = self.linear(normed, stack.hidden, stack.kv_width, adapted=True)
+        value = self.linear(normed, stack.hidden, stack.kv_width, bias=bias, adapted=True)
         if self._formats.compute == 4 or self._shape.masked:
             value = self._reordered(value)
         if stack.rotary:
@@ -30,7 +30,11 @@ class TrainedAttention(TrainedParts):
             tape.drop(query, key)
             query, key = turned
         context = self._attended(query, key, value, wide=stack.rotary and self._formats.mixed)
-        attended = self.linear(context, stack.query_width, stack.hidden, adapted=True)
+        if self._apart:
+            tape.drop(query, key, value)
+            self._late.append(context)
+            return self.linear(context, stack.query_width, stack.hidden, bias=bias, adapted=True)
+        attended = self.linear(context, stack.query_width, stack.hidden, bias=bias, adapted=True)
         tape.drop(context, query, key, value)
         return attended
 

@@ -9,13 +9,15 @@ class TrainedLayer(TrainedAttention):
 
     def run(self, given: Value, *, again: bool = False) -> Value:
         """The layer's result. To run it `again` ends where all is there that the backward pass reads."""
+        if self._stack.post_norms:
+            return self._behind(given)
         return self._side_by_side(given, again=again) if self._stack.parallel else self._ahead(given, again=again)
 
     def _ahead(self, given: Value, *, again: bool) -> Value:
         """Norms ahead of attention and of the feed-forward part."""
         tape, holds = self._tape, self._stack.holds_attended
         normed = self.norm(given)
-        attended = self._dropped(self._attention(normed))
+        attended = self.dropped(self._attention(normed))
         tape.drop(normed)
         middle = tape.add(attended, given)
         if not holds:
@@ -28,11 +30,27 @@ class TrainedLayer(TrainedAttention):
         tape.drop(down, middle, *([attended, normed] if holds else []))
         return result
 
+    def _behind(self, given: Value) -> Value:
+        """Norms behind both parts."""
+        tape = self._tape
+        attended = self._attention(given)
+        if self._drops_attended:
+            attended = self.dropped(attended)
+        total = tape.add(attended, given)
+        normed = self.norm(total)
+        tape.drop(total, attended, *self._late)
+        self._late.clear()
+        down = self._feed_forward(normed, again=False)
+        total = tape.add(down, normed)
+        result = self.norm(total)
+        tape.drop(total, down, *self._late, normed)
+        return result
+
     def _side_by_side(self, given: Value, *, again: bool) -> Value:
         """Attention and feed-forward read the same hidden states."""
         tape = self._tape
         normed = self.norm(given)
-        attended = self._dropped(self._attention(normed))
+        attended = self.dropped(self._attention(normed))
         tape.drop(normed)
         normed = self.norm(given)
         down = self._feed_forward(normed, again=again)
@@ -62,11 +80,18 @@ class TrainedLayer(TrainedAttention):
             tape.drop(active, up)
         else:
             product = self._activated(self.linear(normed, stack.hidden, stack.intermediate, bias=True, adapted=adapted))
+        drops = stack.hidden_dropout > 0  # whose mask is the last thing saved
         down = self.linear(
-            product, stack.intermediate, stack.hidden, bias=not stack.gated, adapted=adapted, again=again
+            product, stack.intermediate, stack.hidden, bias=not stack.gated, adapted=adapted, again=again and not drops
         )
-        tape.drop(product, *halves)
-        return self._dropped(down)
+        tape.drop(*halves)
+        if self._apart:
+            self._late.append(product)
+        else:
+            tape.drop(product)
+        result = self.dropped(down)
+        tape.dry = tape.dry or again
+        return result
 
     def _activated(self, given: Value) -> Value:
         """Behind the activation: one kernel, or GELU by a tangent, written out in Python."""

@@ -26,17 +26,42 @@ class Shape:
 
 
 class TrainedParts:
-    """Parts of one layer on a tape. `copies` are autocast's of matrices, held until the forward pass is over."""
+    """Parts of one layer on a tape. `copies` are autocast's of matrices, held until the forward pass is over.
 
-    def __init__(self, tape: Tape, stack: Stack, formats: Formats, shape: Shape, adapters: Adapters | None) -> None:
+    `drops_attended` tells that dropout, where there is one, stands behind attention as well.
+    """
+
+    def __init__(
+        self,
+        tape: Tape,
+        stack: Stack,
+        formats: Formats,
+        shape: Shape,
+        adapters: Adapters | None,
+        *,
+        drops_attended: bool = True,
+    ) -> None:
         self._tape, self._stack, self._formats, self._shape, self._adapters = tape, stack, formats, shape, adapters
+        self._drops_attended = drops_attended
+        self._late: list[Value] = []  # what a part of the layer holds until its norm is done
         self._parameters: list[Value] = []
         self.copies: list[Value] = []
+
+    @property
+    def _apart(self) -> bool:
+        """Whether queries, keys and values, and the activation, are those of modules of their own: BERT's."""
+        return self._stack.post_norms and self._drops_attended
 
     @property
     def hidden(self) -> int:
         """Bytes of hidden states."""
         return self._shape.tokens * self._stack.hidden * self._formats.stream
+
+    def parameter(self) -> Value:
+        """A tensor that is trained."""
+        made = self._tape.parameter()
+        self._parameters.append(made)
+        return made
 
     def gradients(self) -> tuple[int, ...]:
         """Places of the gradients that have come for what is trained."""
@@ -116,9 +141,7 @@ class TrainedParts:
         size = inputs * outputs
         narrow = tokens * inputs * formats.compute
         read = tape.apply(given, narrow) if given.size != narrow else given
-        weight = tape.parameter()
-        if trained:
-            self._parameters.append(weight)
+        weight = self.parameter() if trained else tape.parameter()
         copy = self._copy(weight, size, trained=trained) if formats.mixed else weight
         kept = not formats.mixed and trained
 
@@ -144,20 +167,20 @@ class TrainedParts:
 
     def _copy(self, weight: Value, size: int, *, trained: bool) -> Value:
         tape, formats = self._tape, self._formats
-        copy = tape.take(size * formats.compute)
+        copy = tape.take(size * formats.compute, stays=True)
         if trained:
             tape.record(copy, (), lambda _: [(weight, tape.take(size * formats.weight, stays=True))])
             self.copies.append(copy)
         return copy
 
-    def _dropped(self, given: Value) -> Value:
+    def dropped(self, given: Value) -> Value:
         """Behind dropout, if there is one."""
         if not self._stack.hidden_dropout:
             return given
         tape = self._tape
-        made, mask = tape.take(given.size), tape.take(given.size // self._formats.compute * MASK_BYTES)
+        made, mask = tape.take(given.size), tape.take(self._shape.tokens * self._stack.hidden * MASK_BYTES)
         tape.record(made, (mask,), lambda _: [(given, tape.take(given.size))])
-        tape.drop(given, mask)
+        tape.drop(mask, given)
         return made
 
     def _copied(self, given: Value) -> Value:

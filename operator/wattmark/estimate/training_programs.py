@@ -1,0 +1,300 @@
+"""Allocations of the parts of a model in a training step: embeddings, layers, what stands behind them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+
+from wattmark.estimate.allocator import SMALL_BYTES
+from wattmark.estimate.formats import Formats
+from wattmark.estimate.tape import Gradients, Program, Tape, Value
+from wattmark.estimate.trained_layer import TrainedLayer
+from wattmark.estimate.trained_parts import Shape
+from wattmark.estimate.transformer import Adapters
+from wattmark.models import Stack
+
+INDEX_BYTES = 8
+FEW_INDICES = 3072  # up to here an embedding's gradient is summed without temporaries (Embedding.cu)
+
+
+def sorted_bytes(indices: int, rows: int, hidden: int) -> int:
+    """What an embedding's gradient takes for itself: sums of rows in fp32, and indices in order."""
+    if indices <= FEW_INDICES:
+        return 0
+    return min(indices, rows + indices // 10) * hidden * 4 + 4 * indices * INDEX_BYTES
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """What a layer is and reads: all layers are equal."""
+
+    stack: Stack
+    formats: Formats
+    shape: Shape
+    adapters: Adapters | None
+    drops_attended: bool = True
+
+    def on(self, tape: Tape) -> TrainedLayer:
+        """The layer, to be run on a tape."""
+        return TrainedLayer(
+            tape, self.stack, self.formats, self.shape, self.adapters, drops_attended=self.drops_attended
+        )
+
+    @property
+    def hidden(self) -> int:
+        """Bytes of hidden states."""
+        return self.shape.tokens * self.stack.hidden * self.formats.stream
+
+    @property
+    def passed_over(self) -> int:
+        """Blocks of the allocator's pool of small ones do not matter where hidden states are much larger."""
+        return min(SMALL_BYTES, self.hidden // 16)
+
+
+@dataclass(frozen=True)
+class Programs:
+    """Allocations of a part of the model, and the places of tensors that go from part to part or that stay.
+
+    `ended` is what is released when autocast ends with the forward pass. A part that does not keep what it is given for
+    its way back leaves it to the caller.
+    """
+
+    forward: Program
+    ended: Program
+    backward: Program
+    places: int
+    given: int
+    keeps_given: bool
+    result: int
+    incoming: int
+    outgoing: int
+    gradients: tuple[int, ...]
+    product: int  # how much of the first way, or of the head's way back, is done before the first product of matrices
+
+    @cached_property
+    def brief_forward(self) -> Program:
+        """What stays of the way there."""
+        return _without(self.forward, {place for place, size in self.forward if not size})
+
+    @cached_property
+    def brief_backward(self) -> Program:
+        """What stays of the way back, and what is gone then."""
+        released = {place for place, size in self.backward if not size}
+        return _without(self.backward, {place for place, size in self.backward if size and place in released})
+
+
+def _without(program: Program, places: set[int]) -> Program:
+    return tuple(event for event in program if event[0] not in places)
+
+
+@lru_cache(64)
+def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool) -> Programs:
+    """Of a layer; one that `checkpoints` saves its input alone, and runs again on the way back."""
+    tape = Tape(saves=not checkpoints, accumulates=accumulates, passed_over=layer.passed_over)
+    runs = layer.on(tape)
+    given = tape.given(layer.hidden)
+    result = runs.run(given)
+    place, keeps_given = result.place, checkpoints or given.holders > 1
+    product = tape.product
+    forward = tape.program()
+    tape.drop(*runs.copies)
+    ended = tape.program()
+    again: Program = ()
+    if checkpoints:
+        tape.resume()
+        runs = layer.on(tape)
+        result = runs.run(given, again=True)
+        tape.drop(result, *runs.copies)
+        tape.hold_to_the_end(given)
+        tape.dry = False
+        again = tape.program()
+    if keeps_given:
+        tape.drop(given)
+    incoming = tape.given(layer.hidden)
+    tape.backward(result, incoming, again)
+    assert given.gradient is not None
+    return Programs(
+        forward,
+        ended,
+        tape.program(),
+        tape.places,
+        given.place,
+        keeps_given,
+        place,
+        incoming.place,
+        given.gradient.place,
+        runs.gradients(),
+        product,
+    )
+
+
+@lru_cache(64)
+def head_programs(layer: Layer, vocabulary: int, *, accumulates: bool) -> Programs:
+    """Behind a decoder's layers: the last norm; and, on the way back, projection on the vocabulary and loss."""
+    tape = Tape(accumulates=accumulates, passed_over=layer.passed_over)
+    runs = layer.on(tape)
+    given = tape.given(layer.hidden)
+    normed = runs.norm(given)
+    keeps_given = given.holders > 1
+    if keeps_given:
+        tape.drop(given)
+    forward = tape.program()
+    elements = layer.shape.tokens * vocabulary
+    logits = runs.linear(normed, layer.stack.hidden, vocabulary)
+    raised = tape.apply(logits, elements * 4) if layer.formats.compute < 4 else logits
+    likely = tape.apply(raised, None, keeps=True)
+    if raised is not logits:
+        tape.drop(raised)
+    tape.drop(normed)
+    ended = tape.program()
+    if layer.formats.mixed:  # accelerate raises what the model gives
+        tape.drop(tape.take(elements * 4))
+    tape.drop(logits, *runs.copies)
+    incoming = tape.take(elements * 4)
+    tape.drop(likely)
+    tape.backward(likely, incoming)
+    product = tape.product
+    assert given.gradient is not None
+    return Programs(
+        forward,
+        ended,
+        tape.program(),
+        tape.places,
+        given.place,
+        keeps_given,
+        -1,
+        incoming.place,
+        given.gradient.place,
+        runs.gradients(),
+        product,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """What an encoder or a vision transformer embeds: rows of tables of words, types and positions, or images.
+
+    `types` is 0 where there are none; `own_positions` tells that each sample has its own; `pixels` are bytes of the
+    images that the patches' convolution reads, 0 of a text.
+    """
+
+    words: int
+    types: int
+    positions: int
+    own_positions: bool
+    pixels: int
+
+
+@lru_cache(64)
+def embedding_programs(layer: Layer, inputs: Inputs, *, accumulates: bool) -> Programs:
+    """Of an encoder: sums of embeddings, normalized; or of a vision transformer: patches, a class token, positions."""
+    tape = Tape(saves=layer.adapters is None, accumulates=accumulates, passed_over=layer.passed_over)
+    runs = layer.on(tape)
+    result = _patches(tape, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
+    place = result.place
+    forward = tape.program()
+    incoming = tape.given(layer.hidden)
+    if layer.adapters is None:
+        tape.backward(result, incoming)
+    else:
+        tape.drop(incoming)
+    return Programs(
+        forward, (), tape.program(), tape.places, -1, True, place, incoming.place, -1, tuple(runs.gradients()), 0
+    )
+
+
+def _texts(tape: Tape, runs: TrainedLayer, layer: Layer, inputs: Inputs) -> Value:
+    shape, formats, width = layer.shape, layer.formats, layer.stack.hidden
+
+    def looked_up(rows: int, indices: int) -> Value:
+        made, table = tape.take(indices * width * formats.stream), runs.parameter()
+        tape.record(made, (), _table(tape, table, rows * width * formats.weight, sorted_bytes(indices, rows, width)))
+        return made
+
+    parts = [looked_up(inputs.words, shape.tokens)]
+    total = parts[0]
+    if inputs.types:
+        parts.append(looked_up(inputs.types, shape.tokens))
+        total = tape.add(total, parts[1])
+    parts.append(looked_up(inputs.positions, shape.tokens if inputs.own_positions else shape.length))
+    whole = tape.add(total, parts[-1])
+    if inputs.types:
+        tape.drop(total)
+    normed = runs.norm(whole)
+    tape.drop(whole)
+    result = runs.dropped(normed)
+    tape.drop(*parts)
+    return result
+
+
+def _table(tape: Tape, table: Value, size: int, within: int) -> Callable[[Value], Gradients]:
+    def rule(_: Value) -> Gradients:
+        gradient = tape.take(size, stays=True)
+        if within:
+            tape.drop(tape.take(within))
+        return [(table, gradient)]
+
+    return rule
+
+
+def _patches(tape: Tape, layer: Layer, inputs: Inputs) -> Value:
+    """What a convolution makes of images, behind a class token, and with positions."""
+    compute = layer.shape.tokens * layer.stack.hidden * layer.formats.compute
+    read = [tape.take(inputs.pixels // 2)] if layer.formats.mixed else []
+    patches = tape.take(compute // layer.shape.length * (layer.shape.length - 1))
+    tape.record(patches, read, lambda _: [])
+    tape.drop(*read)
+    joined, mixed = tape.take(layer.hidden), layer.formats.mixed
+    tape.record(
+        joined,
+        (),
+        lambda gradient: [(patches, tape.take(patches.size) if mixed else tape.view(gradient, patches.size))],
+    )
+    tape.drop(patches)
+    result = tape.take(layer.hidden)
+    tape.record(result, (), lambda gradient: [(joined, tape.held(gradient))])
+    tape.drop(joined)
+    return result
+
+
+@lru_cache(64)
+def classifier_programs(layer: Layer, heads: tuple[int, ...], *, views: bool, accumulates: bool) -> Programs:
+    """Behind an encoder's layers: the first token is read, and saved as a view or not; what is made of it is small.
+
+    What is trained behind the layers has gradients of as many bytes as `heads`.
+    """
+    tape = Tape(accumulates=accumulates, passed_over=layer.passed_over)
+    runs = layer.on(tape)
+    given = tape.given(layer.hidden)
+    last = tape.view(given, given.size) if layer.stack.post_norms else runs.norm(given)
+    if layer.stack.post_norms:
+        tape.record(last, (), lambda gradient: [(given, tape.held(gradient))])
+    keeps_given = layer.stack.post_norms or given.holders > 1
+    if keeps_given:
+        tape.drop(given)
+    first = tape.take(layer.hidden // layer.shape.length)
+    matrices = [(runs.parameter(), size) for size in reversed(heads)]
+
+    def rule(_: Value) -> Gradients:
+        gradients = [(matrix, tape.take(size, stays=True)) for matrix, size in matrices]
+        return [*gradients, (last, tape.take(layer.hidden))]
+
+    tape.record(first, (last,) if views else (), rule)
+    tape.drop(last)
+    forward = tape.program()
+    incoming = tape.take(first.size)
+    tape.backward(first, incoming)
+    tape.drop(first)
+    assert given.gradient is not None
+    return Programs(
+        forward,
+        (),
+        tape.program(),
+        tape.places,
+        given.place,
+        keeps_given,
+        -1,
+        incoming.place,
+        given.gradient.place,
+        runs.gradients(),
+        0,
+    )
