@@ -222,7 +222,7 @@ def followed(question: Question) -> bool:
         return False
     if (resolved.optimizer or Optimizer.ADAMW) not in STATES:
         return False
-    ((stack, run),) = question.passes()
+    ((stack, run),) = question.passes
     some = _masked(stack, run.tokens) and stack.window_layers < stack.layers
     odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or some
     other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS or architecture.projected_embeddings
@@ -231,7 +231,7 @@ def followed(question: Question) -> bool:
 
 def in_order(question: Question, found: Units) -> tuple[tuple[int, tuple[Tensor, ...]], ...]:
     """The parameters as the class has them, each part with how often it comes: embeddings, layers, what is behind."""
-    ((stack, _),) = question.passes()
+    ((stack, _),) = question.passes
     embeddings = (weight for weight in question.stored if weight.name.startswith("embeddings."))
     first = sum(2 if weight.bias and weight.kind is not Kind.OTHER else 1 for weight in embeddings)
     ((count, inner),) = found.layers
@@ -245,7 +245,7 @@ def in_order(question: Question, found: Units) -> tuple[tuple[int, tuple[Tensor,
 
 def steps(question: Question, found: Units) -> Steps:
     """The steps that are asked about, of a question that is `followed`, with the model's parameters."""
-    ((stack, run),) = question.passes()
+    ((stack, run),) = question.passes
     architecture = question.architecture
     parts = in_order(question, found)
     tensors = (tensor for count, inner in parts for _ in range(count) for tensor in inner)
