@@ -33,9 +33,9 @@ STEPS = 2
 # back where gradients come between what is computed again. In models of 12 to 32 layers that changes what is reserved
 # by 0.8 % at most, and takes a third to two thirds of the time.
 EDGE = 2
-# How many states an optimizer keeps for each parameter; those whose steps are followed.
 OWN_POSITIONS = {"roberta", "xlm-roberta"}  # each sample's; and they drop out what they read of the first token
 CLASSIFIERS = {"bert", "distilbert", "roberta", "xlm-roberta", "vit"}
+# How many states an optimizer keeps for each parameter; those whose steps are followed.
 STATES = {Optimizer.ADAMW: 2, Optimizer.ADAMW_FUSED: 2, Optimizer.SGD: 0, Optimizer.SGD_MOMENTUM: 1}
 
 
