@@ -40,7 +40,7 @@ def test_one_answer_shows_the_parts_and_each_gpu(capsys: pytest.CaptureFixture[s
 
 
 def test_what_is_kept_where_there_is_room_is_told_apart(capsys: pytest.CaptureFixture[str]) -> None:
-    shown = told(capsys, "check", "--model", "gpt2", "--gpu", "L4", "--training", "--batch", "32")
+    shown = told(capsys, "check", "--model", "llama-3.2-1b", "--gpu", "H100-SXM", "--training")
     assert re.search(r"^[0-9.]+ GiB more where there is room: PyTorch keeps it for later", shown, re.MULTILINE)
     assert "AllocatorCache" not in shown
     needs = float(re.search(r"^needs ([0-9.]+) GiB", shown, re.MULTILINE)[1])  # type: ignore[index]

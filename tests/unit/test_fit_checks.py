@@ -57,8 +57,8 @@ CASES: list[Any] = [
     pytest.param(
         {"resources": SEVERAL, "offer": {"memory_bytes": 16 * GIB}},
         "Memory",
-        "needs 16.0 to 20.0 GiB on each of 4 GPUs beside 1.0 GiB of context, NCCL and driver, at least 1.0 GiB more than "
-        "one NVIDIA-L4 of 16.0 GiB offers",
+        "needs 16.0 to 20.0 GiB on each of 4 GPUs beside 1.0 GiB of context, NCCL and driver, at least 1.0 GiB more "
+        "than one NVIDIA-L4 of 16.0 GiB offers",
         id="several GPUs, each too small",
     ),
     pytest.param({"resources": SEVERAL}, "Memory", "22.0 GiB of 24.0 GiB on each of 4 GPUs", id="each large enough"),

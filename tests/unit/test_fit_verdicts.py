@@ -100,7 +100,7 @@ CASES: list[Any] = [
         {"offer": {"memory_bytes": 16 * GIB}},
         "DoesNotFit",
         "Memory",
-        "needs 16.0 to 20.0 GiB beside 1.0 GiB of context and driver, at least 1.0 GiB more than one NVIDIA-L4 of 16.0 GiB",
+        "needs 16.0 to 20.0 GiB beside 1.0 GiB of context and driver, at least 1.0 GiB more than one NVIDIA-L4",
         id="not even the low end",
     ),
     pytest.param(

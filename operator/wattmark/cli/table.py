@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from textwrap import wrap
 from typing import TextIO
 
 from rich import box
@@ -25,9 +26,9 @@ from wattmark.decide.summary import gibibytes
 from wattmark.observe import clean
 
 GIB = 1 << 30
-WIDE = 100  # columns from which on there is room for all
+WIDE = 100  # columns from which on there is room for bars
 LEAST_CACHED = 100 << 20  # bytes of what is kept for later that are worth a line
-NARROW = 70  # columns below which there is none for bars
+NARROW = 70  # columns below which there is none for numbers
 LEAST_BAR = 16  # cells
 WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
 VERDICT_STYLES = {
@@ -226,23 +227,27 @@ def _explained(answers: Iterable[NodeTypeAnswer]) -> dict[tuple[Verdict, str], l
 def _node_types(status: ModelCheckStatus, width: int) -> Table:
     answers = status.node_types
     sizes, there = [_sizes(answer) for answer in answers], [_there(answer) for answer in answers]
-    bars, risks = width >= NARROW, width >= WIDE
-    # A name is folded so that it leaves room for the rest: rich would cut off the last columns.
-    rest = [LEAST_BAR, max(map(len, sizes))] * bars + [len("OOM risk")] * risks
-    rest += [max(len(answer.verdict.value) for answer in answers), max(map(len, [*there, "nodes"]))]
+    numbers, bars = width >= NARROW, width >= WIDE
+    # A name is broken so that it leaves room for the rest: rich would cut off the last columns.
+    rest = [max(map(len, sizes)), len("OOM risk")] * numbers + [LEAST_BAR] * bars
+    rest += [
+        max(map(len, ["verdict", *(answer.verdict.value for answer in answers)])),
+        max(map(len, [*there, "nodes"])),
+    ]
     table = Table(box=box.SIMPLE_HEAD, expand=bars, pad_edge=False)
-    table.add_column("node type", overflow="fold", max_width=max(12, width - sum(rest) - 3 * len(rest) - 2))
+    widest = max(12, width - sum(rest) - 3 * len(rest) - 2)
+    table.add_column("node type", overflow="fold", max_width=widest)
     table.add_column("verdict", no_wrap=True)
     if bars:
         table.add_column("of one GPU", ratio=1, min_width=LEAST_BAR)
+    if numbers:
         table.add_column("need / offer", justify="right", no_wrap=True)
-    if risks:
         table.add_column("OOM risk", justify="right", no_wrap=True)
     table.add_column("nodes", justify="right")
     for answer, size, nodes in zip(answers, sizes, there, strict=True):
-        row: list[RenderableType] = [type_name(answer), verdict_text(answer.verdict)]
-        row += [_bar(status.need, answer), size] * bars
-        row += [_probability(answer.out_of_memory_probability)] * risks
+        row: list[RenderableType] = ["\n".join(wrap(type_name(answer), widest)), verdict_text(answer.verdict)]
+        row += [_bar(status.need, answer)] * bars
+        row += [size, _probability(answer.out_of_memory_probability)] * numbers
         table.add_row(*row, nodes)
     return table
 

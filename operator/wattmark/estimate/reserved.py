@@ -77,7 +77,8 @@ def _described(question: Question) -> bool:
     if architecture.audio or architecture.projected_embeddings or question.static_tokens:
         return False
     ((stack, run),) = question.passes
-    short = stack.window_tokens is not None and stack.window_tokens < run.tokens + question.output_tokens
+    # A cache that slides holds one token less than the window.
+    short = stack.window_tokens is not None and stack.window_tokens - 1 <= run.tokens + question.output_tokens
     odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or short
     return not odd and stack.activation in ACTIVATIONS and stack.layers <= MOST_LAYERS
 
