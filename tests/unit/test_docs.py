@@ -76,6 +76,18 @@ def test_a_command_shown_is_one_that_answers(
     assert capsys.readouterr().out
 
 
+SHOWN = re.findall(r"^\$ wattmark ((?:check --model|models) .*)\n((?:.*\n)*?)```$", _page("../README.md"), re.MULTILINE)
+
+
+@pytest.mark.parametrize(("command", "output"), SHOWN)
+def test_what_the_readme_shows_is_what_is_printed(
+    command: str, output: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "110")
+    assert main(shlex.split(command)) == 0
+    assert capsys.readouterr().out.strip("\n") == output.strip("\n")
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_lead_to_files(page: Path) -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text(encoding="utf-8"))
