@@ -219,7 +219,7 @@ def open_device(gpus: int) -> Cpu | Cuda:
             RunFailure.DEVICE_UNAVAILABLE,
             "the run asks for a GPU and PyTorch sees none: check that the node's driver is new enough for CUDA "
             f"{torch.version.cuda}, that placement.runtimeClassName names the NVIDIA runtime where it is needed, "
-            "and that the device plugin put the GPU into this container",
+            "and that the device plugin put the GPU into this container; resources.gpusPerNode 0 runs on the CPU",
         )
     try:
         device = Cuda()
