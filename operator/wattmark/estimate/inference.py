@@ -89,8 +89,8 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
         kept += 2 * batch * run.memory * stack.kv_width * formats.compute  # keys and values: the cache takes a copy
     once = transformer.held_once(stack, run, formats)
     static = question.static_tokens and stack.causal  # an encoder knows of no cache
-    masked = batch * static_cache.masked(stack, run, formats) if static else 0
-    likely = kept + once + masked + batch * transformer.held(stack, run, formats)
+    masked = static_cache.masked(stack, run, formats) if static else 0
+    likely = kept + once + batch * transformer.held(stack, run, formats, masked=masked)
     front = 0 if stack.causal else sound.front(question)
     if front > likely:
         return Part(
@@ -124,8 +124,8 @@ def _decode_temporaries(question: Question) -> Part:
     encoded = batch * memory * question.architecture.hidden * size + sound.given(question)
     step = Pass(1, keys, memory, question.eager(decoder), cached=True)
     once = transformer.held_once(decoder, step, question.formats)
-    masked = batch * static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0
-    likely = grown + encoded + once + masked + batch * transformer.held(decoder, step, question.formats)
+    masked = static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0
+    likely = grown + encoded + once + batch * transformer.held(decoder, step, question.formats, masked=masked)
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),
