@@ -11,7 +11,7 @@ from wattmark.estimate.interval import Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.transformer import Pass
-from wattmark.models import Family, Stack
+from wattmark.models import Family, Norm, Stack
 
 SAVED = (0.85, 1.2)  # as in training, whose forms these are
 
@@ -113,10 +113,16 @@ def _saved(question: Question) -> tuple[Part, Part]:
     for stack, run in question.passes:
         if architecture.family is Family.ENCODER_DECODER and stack.causal:  # the first token alone
             run = replace(run, tokens=1, keys=1)
-        one = _hidden(question, run)
+        frozen_run = replace(run, adapters=frozen.ADAPTERS)
+        one, norm = _hidden(question, run), batch * transformer.norm_saved(stack, frozen_run, formats)
+        last = 0 if stack.post_norms else norm
         kept += stack.layers * batch * frozen.saved(stack, run, formats) + transformer.shared(stack, run, formats)
-        kept += _edges(question, stack) * one
-        fullest = max(fullest, kept + batch * frozen.fullest_backward(stack, run, formats))
+        kept += _edges(question, stack) * one + last
+        # The last norm comes first on the way back, and then is gone; gradients of what cross-attention reads come
+        # first of all, with all of the encoder there, and that norm's input.
+        crossed = 2 * run.memory * stack.kv_width * formats.compute
+        within = max(frozen.fullest_backward(stack, run, formats) - last // batch, crossed)
+        fullest = max(fullest, kept + batch * max(within, transformer.norm_backward(stack, run)))
     formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
     return (
         Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),
@@ -125,8 +131,15 @@ def _saved(question: Question) -> tuple[Part, Part]:
 
 
 def _edges(question: Question, stack: Stack) -> int:
-    """Hidden states that stay saved outside of the layers: what a gradient is taken to, a norm's input."""
-    return 2
+    """Hidden states that stay saved before the layers: what a gradient is taken to, unless the first norm saves that.
+
+    Norms at the end have another before them, behind the embeddings. LayerNorm saves its own input, and so does RMSNorm
+    in fp32: of what is narrower it saves an fp32 version. With positions of their own, embeddings are summed first.
+    """
+    if stack.post_norms:
+        return 2
+    itself = stack.norm is Norm.LAYER or question.formats.stream == 4
+    return 1 if question.architecture.position_table or not itself else 0
 
 
 def _logits(question: Question) -> Part:

@@ -11,16 +11,17 @@ from wattmark.estimate.formats import Formats
 from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import Stack
 
-_FROZEN = Adapters(rank=0, mlp=False)
+ADAPTERS = Adapters(rank=0, mlp=False)  # none
 
 
 def saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes that one layer keeps from its forward to its backward pass, per sample."""
     size, attentions = formats.compute, 2 if stack.cross_attention else 1
     unread = attentions * run.tokens * stack.hidden * size  # what query, key and value are projected from
-    if run.eager:  # the output projection's input, which fused attention saves for itself
+    # The output projection's input, which fused attention saves for itself, unless a copy orders it.
+    if run.eager or (stack.fused_projections and stack.rotary):
         unread += attentions * run.tokens * stack.query_width * size
-    return transformer.saved(_quiet(stack), replace(run, adapters=_FROZEN), formats) - unread
+    return transformer.saved(_quiet(stack), replace(run, adapters=ADAPTERS), formats) - unread
 
 
 def fullest_backward(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -30,12 +31,9 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats) -> int:
     product and both its factors, and of the residual stream. Or, in eager attention, when the feed-forward part's are
     gone: of the scores before and after softmax.
     """
-    quiet, frozen = _quiet(stack), replace(run, adapters=_FROZEN)
+    quiet, frozen = _quiet(stack), replace(run, adapters=ADAPTERS)
     everything = transformer.saved(quiet, frozen, formats)
-    fullest = transformer.fullest_backward(quiet, frozen, formats, post=False, again=False) - everything
-    width = max(1, stack.experts_per_token) * stack.intermediate
-    result = run.tokens * width * formats.compute
-    return max(0, fullest + result)
+    return max(0, transformer.fullest_backward(quiet, frozen, formats, post=False, again=False) - everything)
 
 
 def _quiet(stack: Stack) -> Stack:

@@ -8,7 +8,8 @@ from wattmark.estimate.inference import weights_part
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
-from wattmark.models import Family, Norm
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Family, Modality, Norm, Stack
 
 SAVED = (0.85, 1.2)
 UNFUSED = (0.85, 1.7)  # a CPU's unfused attention computes 16-bit scores in fp32, which the form does not follow
@@ -153,12 +154,28 @@ def _copies(question: Question, *, without: int = 0) -> Part:
         return Part(ComponentName.AUTOCAST_COPIES, exact(0), "no autocast: matrices are used as stored")
     # The output projection is a matrix too, and tied it is counted with the embeddings.
     matrices = count.linear + count.convolution + (question.projection if question.architecture.tied else 0)
-    matrices = max(0, matrices - quantized.elements(question) - without)
+    matrices = max(0, matrices - quantized.elements(question) - without - _uncopied(question))
     return Part(
         ComponentName.AUTOCAST_COPIES,
         exact(matrices * formats.compute),
         f"{matrices} elements of matrices x {formats.compute} B, kept from forward to backward",
     )
+
+
+def _uncopied(question: Question) -> int:
+    """Elements of frozen matrices of which no copy stays: autocast caches none, and the graph needs none.
+
+    It holds those that a gradient passes on its way to an adapter. To the first layer's input there is none: of what
+    reads that, and of what makes it.
+    """
+    if question.adapters is None or question.resolved.quantization:
+        return 0
+    elements = question.count.convolution
+    for stack in question.stacks:
+        elements += stack.hidden * (stack.query_width + 2 * stack.kv_width)
+        if stack.parallel:
+            elements += stack.hidden * stack.intermediate * (1 if question.adapters.mlp else 2)
+    return elements
 
 
 def _kept_copies(question: Question) -> Part:
@@ -187,8 +204,9 @@ def gradients_part(size: int) -> Part:
 def of_layers(question: Question) -> Moments:
     """The moments of a step through transformer layers."""
     formats, batch, architecture = question.formats, question.batch, question.architecture
-    # Autocast's copy of the images is saved, and the caller holds them themselves.
-    pixels = question.pixel_bytes + (question.pixel_bytes // formats.weight * formats.compute if formats.mixed else 0)
+    # Autocast's copy of the images is saved, unless what reads it is frozen, and the caller holds them themselves.
+    copied = formats.compute if formats.mixed and not question.adapters else 0
+    pixels = question.pixel_bytes + question.pixel_bytes // formats.weight * copied
     edges = pixels
     size = first = inputs = backward = again = late = held = behind = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes)
@@ -197,19 +215,23 @@ def of_layers(question: Question) -> Moments:
         post = stack.post_norms
         hidden = batch * run.tokens * architecture.hidden
         mask = transformer.mask_bytes(run, formats) if stack.hidden_dropout else 0
-        edges += hidden * _edge_bytes(question, mask, post=post)
+        edges += batch * _edges(question, stack, run, mask)
         size += stack.layers * one + transformer.shared(stack, run, formats)
+        size -= batch * transformer.unreached(stack, run, formats)
         inputs += (stack.layers - 1) * hidden * formats.stream  # the first layer's is counted with the edges
         if run.eager:  # every layer is given the mask again
             inputs += batch * transformer.masks(stack, run, formats)
         inputs += stack.layers * batch * quantized.uncheckpointed(question, stack, run, post=post)
         fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
-        # The norm behind the last layer is gone.
-        backward = max(backward, fullest - one - (0 if post else hidden * formats.stream))
+        # The norm behind the last layer is gone; or it is what takes most.
+        behind = batch * transformer.norm_saved(stack, run, formats) if question.adapters else hidden * formats.stream
+        backward = max(backward, fullest - one - (0 if post else behind), batch * transformer.norm_backward(stack, run))
         # What a layer saves holds its input as well, but where a copy of another width is saved in its place.
         apart = formats.mixed if post else formats.stream < 4 and stack.norm is not Norm.LAYER
         twice = 0 if apart else hidden * formats.stream
-        again = max(again, fullest - twice + transformer.held_once(stack, run, formats))
+        # Behind the last layer the norm is gone, with its input and its result.
+        done = 0 if post else (1 if question.adapters else 2) * hidden * formats.stream
+        again = max(again, fullest - twice - done + transformer.held_once(stack, run, formats))
         # The embeddings keep their dropout's mask, and their norm its input.
         before = mask + (formats.stream if post else 0) + (formats.stream if apart else 0)
         behind = 0 if question.checkpoints else one
@@ -243,15 +265,29 @@ def of_layers(question: Question) -> Moments:
     )
 
 
-def _edge_bytes(question: Question, mask: int, *, post: bool) -> int:
-    """Bytes per hidden element that stay saved outside of the layers; `mask` are those of a dropout's mask, if any.
+def _edges(question: Question, stack: Stack, run: Pass, mask: int) -> int:
+    """Bytes per sample that stay saved outside of the layers; `mask` are those of a dropout's mask, if any.
 
     The embeddings' norm's input and result, or the first layer's input and the last norm's input and result; masks of
-    dropout, of which T5 has another behind its last norm.
+    dropout, of which T5 has another behind its last norm. Frozen embeddings save nothing, nor does a projection that
+    is: only the last norm its input; but behind norms at the end, where only copies are saved, what the embeddings
+    gave is held itself. To compute layers again their input must need a gradient: transformers sees to that for models
+    that read text, at the embedding, whose result is kept to be given it, apart from what is made of it.
     """
-    if question.architecture.family is Family.ENCODER_DECODER and mask:
-        return 4 * question.formats.stream + 2 * mask
-    return (2 if post else 3) * question.formats.stream + mask
+    formats, hidden, post = question.formats, run.tokens * stack.hidden, stack.post_norms
+    encodes = question.architecture.family is Family.ENCODER_DECODER
+    if question.adapters and not question.checkpoints:
+        held = hidden * formats.stream if formats.mixed and (post or encodes) else 0
+        if encodes:
+            held += hidden * mask
+        return held if post else held + transformer.norm_saved(stack, run, formats)
+    apart = post or mask or question.architecture.position_table
+    text = question.architecture.modality is Modality.TEXT
+    leaf = hidden * formats.stream if question.adapters and apart and text else 0
+    if encodes and mask:
+        return leaf + hidden * (4 * formats.stream + 2 * mask)
+    read = 2 if post or question.adapters else 3
+    return leaf + hidden * (read * formats.stream + mask)
 
 
 def _convolutions(question: Question) -> Moments:

@@ -56,15 +56,16 @@ def mask_bytes(run: Pass, formats: Formats) -> int:
     return 1 if run.on_gpu else formats.compute
 
 
-def held(stack: Stack, run: Pass, formats: Formats) -> int:
+def held(stack: Stack, run: Pass, formats: Formats, *, masked: int = 0) -> int:
     """Bytes of temporaries that one layer holds at its widest moment without a backward pass, per sample.
 
     Feed-forward: the embeddings, the layer's input, that with attention's result, the normalized version of it (none
     behind norms at the end), what attention gave where the layer holds it, and the widths at the activation; or, of a
     mixture, four times what its experts gave: what they were given, their results, those weighted and back in order.
     Fused attention: embeddings, input and normalized; and a query that is turned with its key and value, or a key with
-    query and value. Eager attention: see `_eager_held`; its scores outlive it, because the layer holds what it was
-    given till its own end.
+    query and value; then `masked`, which it makes for a mask, beside the query, and the keys and values that no cache
+    holds: of more tokens than its window has. Eager attention: see `_eager_held`; its scores outlive it, because the
+    layer holds what it was given till its own end.
     """
     if stack.relative_span:
         return _apart_held(stack, run, formats)
@@ -84,7 +85,10 @@ def held(stack: Stack, run: Pass, formats: Formats) -> int:
         return max(forward + _old_scores(stack, run, formats, ended=True), _eager_held(stack, run, formats))
     turned = max(4 * stack.query_width + 2 * stack.kv_width, 2 * stack.query_width + 5 * stack.kv_width)
     there = 2 * stack.kv_width if run.cached else 0
-    return max(forward, run.tokens * (before + (turned - there) * formats.result))
+    attention = run.tokens * (before + (turned - there) * formats.result)
+    given = 2 * stack.kv_width if stack.window_tokens and run.tokens > stack.window_tokens else 0
+    under_mask = run.tokens * (before + (stack.query_width + given) * formats.result) + masked if masked else 0
+    return max(forward, attention, under_mask)
 
 
 def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -191,7 +195,8 @@ def saved(stack: Stack, run: Pass, formats: Formats) -> int:
         norms += (stack.query_width + stack.kv_width) * (4 + (0 if run.adapters else formats.compute))
     if run.adapters:
         norms += adapted(stack, run.adapters) * run.adapters.rank * formats.compute
-    masks = (3 if stack.cross_attention else 2) * stack.hidden * mask_bytes(run, formats) if dropout else 0
+    drops = (1 if stack.attended_undropped else 2) + (1 if stack.cross_attention else 0)
+    masks = drops * stack.hidden * mask_bytes(run, formats) if dropout else 0
     return parts + tokens * (norms + masks + _mlp_saved(stack, run, formats))
 
 
@@ -220,34 +225,124 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     their gradient before and after softmax.
     """
     everything, size = saved(stack, run, formats), formats.compute
-    width = max(1, stack.experts_per_token) * stack.intermediate
+    width, hidden = run.tokens * max(1, stack.experts_per_token) * stack.intermediate, run.tokens * stack.hidden
     widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
     if _raises(stack, run, formats) and not stack.gated:
         widths = 6  # three gradients in fp32, and one in 16 bits in place of the result
-    if run.adapters and run.adapters.mlp:
-        # The last matrix's input has two gradients, its own and its adapter's, which are added to a third; autocast
-        # makes the adapter's in fp32 and casts it; of a quantized matrix all three are in fp32.
-        narrow = formats.result == size
-        widths = max(widths, (5 if narrow else 3) if formats.mixed else 2)
-    residual = run.tokens * stack.hidden * formats.stream
+    if run.adapters:
+        # Of the last matrix's input, which is not saved, the gradient takes no place that another leaves. With an
+        # adapter that has saved its own: its gradient comes first, in autocast's format, in fp32 and back, then the
+        # matrix's, then their sum. Of a quantized matrix, and of an input in fp32, all three are in fp32.
+        wide = formats.mixed and formats.result != size
+        added = 5 if _raised_input(stack, run, formats) else 3 if wide else 2
+        raised = _raises(stack, run, formats) and not stack.gated
+        # What was saved by a layer that is run again goes as it is read; else only after the gradient has been cast to
+        # the format of what gelu_new was given.
+        bare = widths + (0 if raised and again else 1)
+        widths = max(0 if raised else widths, added) if run.adapters.mlp else bare
+    residual = hidden * formats.stream
     behind = residual if post else 0
-    ending = everything + (2 if again else 1) * residual + run.tokens * stack.hidden * size
+    ending = everything + (2 if again else 1) * residual + hidden * size
     if post and formats.stream != size:
         # What is saved are copies: of the layer's input, unless that is kept to run it again, and of what attention's
         # norm gave. Both themselves are held until the layer ends.
         ending += (1 if again else 2) * residual
-    if run.eager and _softmax(stack, run, formats) != size and stack.attention_dropout > 0 and not stack.fp32_softmax:
-        # Of what dropout gives in fp32 a copy is saved; itself it is held until the layer ends.
-        ending += stack.heads * run.tokens * max(run.keys, run.memory) * 4
-    forward = max(ending, everything + run.tokens * widths * width * formats.result + residual - behind)
+    dropped = _dropped_scores(stack, run, formats)
+    if run.adapters and formats.result == size:
+        beside = _beside_last_matrix(stack, run, formats, post=post, again=again)
+        ending = max(
+            ending + (_unsaved_input(stack, run, formats) if stack.holds_activated else 0), everything + beside
+        )
+    # The gradient of what the last matrix gave, where it is not that of the residual stream: in another format, or
+    # behind dropout, whose mask is gone then.
+    apart = hidden * size if formats.mixed or stack.hidden_dropout > 0 else 0
+    mask = hidden * mask_bytes(run, formats) if stack.hidden_dropout > 0 else 0
+    early = (widths if run.adapters and run.adapters.mlp else 1) * width * formats.result + apart - mask
+    forward = max(ending + dropped, everything + max(widths * width * formats.result, early) + residual - behind)
     if not run.eager:
         return forward
     gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, run, formats))
     scores = stack.heads * run.tokens * max(run.keys, run.memory)
-    dropped = size if stack.attention_dropout > 0 else 0
-    return max(
-        forward, everything - gone + scores * (2 * max(size, _softmax(stack, run, formats)) - dropped) + residual
-    )
+    # What values were weighted with, dropped or narrower than what softmax gave, is gone.
+    unread = size if stack.attention_dropout > 0 or _softmax(stack, run, formats) != size else 0
+    return max(forward, everything - gone + scores * (2 * max(size, _softmax(stack, run, formats)) - unread) + residual)
+
+
+def _dropped_scores(stack: Stack, run: Pass, formats: Formats) -> int:
+    """What dropout gives of eager attention's scores in fp32: of that a copy is saved, itself is held till the end."""
+    if not run.eager or stack.attention_dropout == 0 or stack.fp32_softmax:
+        return 0
+    if _softmax(stack, run, formats) == formats.compute:
+        return 0
+    return stack.heads * run.tokens * max(run.keys, run.memory) * 4
+
+
+def _beside_last_matrix(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
+    """Beyond all that a layer saves, what is there when its last matrix's adapter adds its part, 0 where it has none.
+
+    The input, which the frozen matrix does not save, and under autocast what the adapter makes of it: in fp32, the
+    format of its own weights, and of that the copy that is saved. The matrix's result, the adapter's and that scaled;
+    a layer that is run again stops once it has saved everything, before the adapter's if nothing stands behind. What
+    the norm before the feed-forward part gave, of which copies are saved; the layer's input behind norms at the end, or
+    the gradient of the result where it is run again. What is saved only behind all that is not there yet.
+    """
+    if run.adapters is None or not run.adapters.mlp:
+        return 0
+    size, hidden, dropout = formats.compute, run.tokens * stack.hidden, stack.hidden_dropout > 0
+    stopped = again and not post and not dropout
+    beside = (1 if stopped else 3) * hidden * size
+    if not _raised_input(stack, run, formats):
+        beside += _unsaved_input(stack, run, formats)
+    if stopped:  # the gradient has come as far as the adapter: in the format of its result, and scaled
+        beside += (2 if formats.mixed else 1) * hidden * size
+    if stack.parallel:  # what attention gave waits to be added
+        beside += hidden * size
+    if formats.mixed:
+        beside += 4 * run.tokens * stack.intermediate
+        beside += (2 if post and not again else 1) * hidden * formats.stream
+    beside += hidden * formats.stream if again else 0
+    beside -= hidden * formats.stream if post else 0
+    beside -= hidden * mask_bytes(run, formats) if dropout else 0
+    return beside
+
+
+def _unsaved_input(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of what the frozen last matrix reads, unless an activation or an adapter saves that itself."""
+    if run.adapters is None or run.adapters.saves_inputs or (stack.activation == "relu" and not stack.gated):
+        return 0
+    if run.adapters.mlp and not formats.mixed:
+        return 0
+    return run.tokens * stack.intermediate * formats.compute
+
+
+def _raised_input(stack: Stack, run: Pass, formats: Formats) -> bool:
+    """Whether the last matrix is given fp32 under autocast: what gelu_new gives; T5 casts to the weights' format."""
+    return formats.mixed and (stack.norm is Norm.T5 or (_raises(stack, run, formats) and not stack.gated))
+
+
+def unreached(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes per sample that the first of layers with frozen weights does not save: its input needs no gradient.
+
+    That of its first norm, unless norms stand behind; and the feed-forward part's, where that reads the same hidden
+    state as attention does and has no adapters.
+    """
+    if run.adapters is None or stack.post_norms:
+        return 0
+    apart = _mlp_saved(stack, run, formats) if stack.parallel and not run.adapters.mlp else 0
+    return run.tokens * (_norm_saved(stack, run, formats) + apart)
+
+
+def norm_saved(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes per sample that a norm saves which stands behind all layers."""
+    return run.tokens * _norm_saved(stack, run, formats)
+
+
+def norm_backward(stack: Stack, run: Pass) -> int:
+    """Bytes per sample that a norm's backward pass takes beyond its input, where the norm is written out in Python.
+
+    In fp32: gradients of its result and of the normalized version, then the steps through the root of the mean square.
+    """
+    return 0 if stack.norm is Norm.LAYER else 5 * 4 * run.tokens * stack.hidden
 
 
 def adapted(stack: Stack, adapters: Adapters) -> int:
@@ -278,6 +373,8 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     copies = inputs if formats.stream != size else 1
     keys = memory or run.keys
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
+    if memory and formats.stream != size:  # the encoder's result, for keys and for values
+        total += 2 * memory * stack.hidden * size
     if run.adapters and formats.mixed and not run.eager:
         total += run.tokens * stack.query_width * size  # the output matrix's adapter casts its input for itself
     if run.adapters and run.adapters.saves_inputs and formats.result != size:
@@ -287,7 +384,9 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     if stack.fused_projections and stack.rotary and not run.eager:
         # Values are a view of what the one matrix gave, and keep all of it. Queries and keys, of which
         # a part is turned, are put together anew, head by head; so then is the kernel's result, which a copy orders.
-        total += run.tokens * (2 * stack.query_width + stack.kv_width) * size
+        # Of that copy an adapter, under autocast, saves one of its own, which is counted; the frozen matrix nothing.
+        ordered = 0 if run.adapters and formats.mixed and not run.adapters.saves_inputs else 1
+        total += run.tokens * ((1 + ordered) * stack.query_width + stack.kv_width) * size
     if run.eager:
         total += 2 * keys * (stack.query_width - stack.kv_width) * size
         total += stack.heads * run.tokens * keys * _score_saved(stack, run, formats)

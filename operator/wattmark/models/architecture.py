@@ -111,7 +111,8 @@ class Stack:
     `query_key_norms` that they are normalized head by head. `parallel` tells that attention and feed-forward read the
     same hidden state, `shared_norm` that they share its normalized version too; `norms_behind` that the result of each
     is normalized before it is added, `post_norms` that only the sum is; `holds_attended` that the layer holds what
-    attention gave until its own end.
+    attention gave until its own end, `holds_activated` that it holds what the activation gave so long;
+    `attended_undropped` that no dropout stands behind attention's last matrix.
 
     `unfused_attention` tells that the class knows only eager attention, `fp32_scores` that this raises query and key to
     fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
@@ -140,6 +141,8 @@ class Stack:
     norms_behind: bool = False
     post_norms: bool = False
     holds_attended: bool = False
+    holds_activated: bool = False
+    attended_undropped: bool = False
     unfused_attention: bool = False
     fp32_scores: bool = False
     fp32_softmax: bool = False
@@ -294,6 +297,11 @@ class Architecture:
     unmodelled: str = ""
     only_inference: str = ""
     unrunnable: str = ""
+
+    @property
+    def position_table(self) -> bool:
+        """Whether positions have embeddings of their own, which are added to those of words."""
+        return any(one.kind is Kind.EMBEDDING and one.name == "embeddings.position" for one in self.body)
 
     def head_weights(self, head: Head) -> tuple[Weights, ...]:
         """The weights that this head adds; KeyError where this kind of model has no such head."""

@@ -8,7 +8,14 @@ TOKEN = Per.ENCODER_TOKEN
 
 
 def _stack(
-    layers: int, hidden: int, heads: int, intermediate: int, activation: str, dropouts: tuple[float, float]
+    layers: int,
+    hidden: int,
+    heads: int,
+    intermediate: int,
+    activation: str,
+    dropouts: tuple[float, float],
+    *,
+    distilled: bool = False,
 ) -> Stack:
     return Stack(
         layers=layers,
@@ -21,6 +28,8 @@ def _stack(
         causal=False,
         activation=activation,
         post_norms=True,
+        holds_activated=not distilled,
+        attended_undropped=distilled,
         hidden_dropout=dropouts[0],
         attention_dropout=dropouts[1],
     )
@@ -92,6 +101,7 @@ def distilbert(fields: Fields) -> Architecture:
         fields.integer("hidden_dim", "intermediate_size"),
         fields.text("activation", default="gelu"),
         (fields.share("dropout", default=0.1), fields.share("attention_dropout", default=0.1)),
+        distilled=True,
     )
     vocab, positions = fields.integer("vocab_size"), fields.integer("max_position_embeddings", default=512)
     labels = fields.labels()
