@@ -23,6 +23,16 @@ LLAMA = {"model_type": "llama", **SIZES, "num_key_value_heads": 2}
 GEMMA = {"model_type": "gemma2", **SIZES, "num_key_value_heads": 2, "head_dim": 64}
 NEOX = {"model_type": "gpt_neox", **SIZES}
 BERT = {"model_type": "bert", **SIZES}
+DISTILBERT = {
+    "model_type": "distilbert", "n_layers": 2, "dim": 256, "n_heads": 4, "hidden_dim": 1024, "vocab_size": 5000,
+}  # fmt: skip
+PHI = {"model_type": "phi3", **SIZES, "num_key_value_heads": 2, "pad_token_id": 0}
+GPTJ = {"model_type": "gptj", "n_layer": 2, "n_embd": 256, "n_head": 4, "vocab_size": 5000, "rotary_dim": 16}
+MISTRAL = {"model_type": "mistral", **SIZES, "num_key_value_heads": 2, "sliding_window": 64}
+T5 = {
+    "model_type": "t5", "num_layers": 2, "d_model": 256, "d_kv": 64, "num_heads": 4, "d_ff": 1024, "vocab_size": 5000,
+    "decoder_start_token_id": 0, "pad_token_id": 0,
+}  # fmt: skip
 # Weights outweigh activations, as an optimizer's states do
 WIDE = LLAMA | {"hidden_size": 1024, "intermediate_size": 4096}
 WAV2VEC2 = {"model_type": "wav2vec2", **SIZES, "vocab_size": 32}
@@ -35,7 +45,6 @@ CONVNEXT = {"model_type": "convnext", "depths": [1, 1, 1, 1], "hidden_sizes": [8
 TURING = Gpu((7, 5))
 
 BOUND = 0.02
-FIRST_LAYER = "of its first layer no input needs a gradient, and little is saved; the form counts all layers alike"
 SMALL = "logits' and embeddings' temporaries, of a model as small as this"
 
 
@@ -43,18 +52,18 @@ def sample(tokens: int, output: int | None = None) -> dict[str, Any]:
     return {"text": {"inputTokens": tokens} | ({} if output is None else {"outputTokens": output})}
 
 
-def trained(tokens: int = 500, batch: int = 32, **options: Any) -> dict[str, Any]:
+def trained(tokens: int = 512, batch: int = 32, **options: Any) -> dict[str, Any]:
     shape = {"batchSizePerDevice": batch, "input": sample(tokens), **options}
     return {"type": "Training", "training": shape}
 
 
-def inferred(tokens: int = 500, output: int | None = 0, **options: Any) -> dict[str, Any]:
+def inferred(tokens: int = 512, output: int | None = 0, **options: Any) -> dict[str, Any]:
     shape = {"batchSizePerDevice": 32, "input": sample(tokens, output), **options}
     return {"type": "Inference", "inference": shape}
 
 
 def analysed(kind: str) -> dict[str, Any]:
-    shape = {"kind": kind, "batchSizePerDevice": 32, "input": sample(500)}
+    shape = {"kind": kind, "batchSizePerDevice": 32, "input": sample(512)}
     return {"type": "Analysis", "analysis": shape}
 
 
@@ -66,6 +75,7 @@ OPTIMIZERS = [
     if one not in ESTIMATED_OPTIMIZERS
 ]
 LORA: dict[str, Any] = {"lora": {}}
+ATTENTION_LORA: dict[str, Any] = {"lora": {"targets": "Attention"}}
 FULL: dict[str, Any] = {"gradientCheckpointing": "Full"}
 TRAININGS = [
     pytest.param(config, trained(**options), precision, attention, gpu, bound, id=name)
@@ -74,8 +84,16 @@ TRAININGS = [
         ("gradients added up", LLAMA, {"gradientAccumulationSteps": 2}, Precision.BF16_MIXED, Attention.AUTO, AMPERE,
          BOUND),
         ("adapters of all matrices", LLAMA, LORA, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
-        ("adapters of attention", LLAMA, {"lora": {"targets": "Attention"}}, Precision.BF16_MIXED, Attention.AUTO,
-         AMPERE, (0.04, FIRST_LAYER)),
+        ("adapters of attention", LLAMA, ATTENTION_LORA, Precision.BF16_MIXED, Attention.AUTO, AMPERE,
+         BOUND),
+        *((f"adapters of attention: {one['model_type']}", one, ATTENTION_LORA, Precision.BF16_MIXED, Attention.AUTO,
+           AMPERE, BOUND) for one in (BERT, DISTILBERT, NEOX, GPTJ, PHI)),
+        *((f"adapters of all matrices under autocast: {one['model_type']}", one, LORA, Precision.BF16_MIXED,
+           Attention.AUTO, AMPERE, BOUND) for one in (BERT, DISTILBERT, NEOX)),
+        *((f"adapters of attention, layers computed again: {one['model_type']}", one, ATTENTION_LORA | FULL,
+           Precision.BF16_MIXED, Attention.AUTO, AMPERE, BOUND) for one in (LLAMA, BERT, NEOX)),
+        *((f"adapters, eager attention, layers computed again: {one['model_type']}", one, LORA | FULL,
+           Precision.BF16_MIXED, Attention.EAGER, AMPERE, BOUND) for one in (BERT, DISTILBERT, LLAMA)),
         ("adapters, layers computed again", LLAMA, LORA | FULL, Precision.BF16_MIXED, Attention.AUTO, AMPERE, BOUND),
         ("fp16 under autocast, before Ampere", LLAMA, {}, Precision.FP16_MIXED, Attention.AUTO, TURING, BOUND),
         ("bf16 under autocast", BERT, {}, Precision.BF16_MIXED, Attention.SDPA, AMPERE, BOUND),
@@ -91,6 +109,11 @@ INFERENCES = [
         ("a generation", LLAMA, {"output": 4}, Precision.BF16, Attention.AUTO, AMPERE, (0.025, SMALL)),
         ("a generation on a static cache", LLAMA, {"output": 4, "cache": "Static"}, Precision.BF16, Attention.AUTO,
          AMPERE, (0.025, SMALL)),
+        ("a window and a static cache", MISTRAL, {"output": 4, "cache": "Static"}, Precision.BF16, Attention.AUTO,
+         AMPERE, (0.025, SMALL)),
+        ("a window and a static cache, attention above all", MISTRAL | {"intermediate_size": 128},
+         {"output": 4, "cache": "Static"}, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
+        ("a target of many tokens", T5, {}, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
         ("a forward pass in fp16", BERT, {"output": None}, Precision.FP16, Attention.AUTO, TURING, BOUND),
         ("eager attention in fp16", LLAMA, {}, Precision.FP16, Attention.EAGER, TURING, BOUND),
         ("eager attention in bf16", LLAMA, {}, Precision.BF16, Attention.EAGER, AMPERE, BOUND),
@@ -108,7 +131,11 @@ ANALYSES = [
         ("GradientAnalysis", BOUND),
         ("ConceptAnalysis", (0.09, "the layer that is probed is the first, whose input and embeddings are the same")),
     )
-]
+] + [
+    pytest.param(one, analysed("GradientAnalysis"), Precision.BF16, Attention.AUTO, AMPERE, BOUND,
+                 id=f"GradientAnalysis of {one['model_type']}")
+    for one in (LLAMA, GEMMA, NEOX, GPTJ, PHI, T5)
+]  # fmt: skip
 
 
 @pytest.mark.parametrize(
