@@ -35,6 +35,8 @@ T5 = {
 }  # fmt: skip
 # Weights outweigh activations, as an optimizer's states do
 WIDE = LLAMA | {"hidden_size": 1024, "intermediate_size": 4096}
+WIDE_BERT = BERT | {"hidden_size": 1024, "intermediate_size": 4096}
+WIDE_MIXTRAL = LLAMA | {"model_type": "mixtral", "hidden_size": 512, "num_local_experts": 4}
 WAV2VEC2 = {"model_type": "wav2vec2", **SIZES, "vocab_size": 32}
 OPT = {"model_type": "opt", **SIZES, "ffn_dim": 1024, "word_embed_proj_dim": 256}
 BART = {
@@ -73,6 +75,10 @@ OPTIMIZERS = [
     pytest.param(WIDE, trained(16, 1, optimizer=one), Precision.FP32, Attention.AUTO, AMPERE, BOUND, id=one.value)
     for one in Optimizer
     if one not in ESTIMATED_OPTIMIZERS
+]
+OPTIMIZERS += [
+    pytest.param(one, trained(16, 1, optimizer="Adafactor"), Precision.FP32, Attention.AUTO, AMPERE, BOUND, id=name)
+    for name, one in (("Adafactor, matrices with biases", WIDE_BERT), ("Adafactor, experts", WIDE_MIXTRAL))
 ]
 LORA: dict[str, Any] = {"lora": {}}
 ATTENTION_LORA: dict[str, Any] = {"lora": {"targets": "Attention"}}

@@ -154,8 +154,13 @@ class Question:
 
     @property
     def largest_neighbours(self) -> int:
-        """Elements of the two largest trained tensors that follow one another."""
-        sizes = [self._elements(w) for w in self.trained for _ in range(min(2, w.count)) if w.kind is not Kind.NORM]
+        """Elements of the two largest trained tensors that follow one another; behind a matrix comes its bias."""
+        sizes: list[int] = []
+        for weight in self.trained:
+            # Gate and up follow one another in a layer; what each layer has once does not follow its like.
+            layers = self.stacks[-1].layers if self.stacks and weight.kind is Kind.LINEAR else weight.count
+            for _ in range(min(2, max(1, weight.count // layers))):
+                sizes += [self._elements(weight), *([weight.outputs] if weight.bias else [])]
         return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
 
     @cached_property
