@@ -122,7 +122,7 @@ def _saved(question: Question) -> tuple[Part, Part]:
         # first of all, with all of the encoder there, and that norm's input.
         crossed = 2 * run.memory * stack.kv_width * formats.compute
         within = max(frozen.fullest_backward(stack, run, formats) - last // batch, crossed)
-        fullest = max(fullest, kept + batch * max(within, transformer.norm_backward(stack, run)))
+        fullest = max(fullest, kept + batch * max(within, transformer.norm_backward(stack, run, formats)))
     formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
     return (
         Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),
@@ -133,12 +133,12 @@ def _saved(question: Question) -> tuple[Part, Part]:
 def _edges(question: Question, stack: Stack) -> int:
     """Hidden states that stay saved before the layers: what a gradient is taken to, unless the first norm saves that.
 
-    Norms at the end have another before them, behind the embeddings. LayerNorm saves its own input, and so does RMSNorm
-    in fp32: of what is narrower it saves an fp32 version. With positions of their own, embeddings are summed first.
+    Norms at the end have another before them, behind the embeddings. LayerNorm saves its own input, and so do T5's norm
+    and RMSNorm in fp32: of what is narrower RMSNorm saves an fp32 version. Embeddings of positions are added first.
     """
     if stack.post_norms:
         return 2
-    itself = stack.norm is Norm.LAYER or question.formats.stream == 4
+    itself = stack.norm in (Norm.LAYER, Norm.T5) or question.formats.stream == 4
     return 1 if question.architecture.position_table or not itself else 0
 
 

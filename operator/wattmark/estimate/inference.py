@@ -6,7 +6,7 @@ from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
 from wattmark.estimate.transformer import Pass
-from wattmark.models import Family, Stack
+from wattmark.models import Family, Norm, Stack
 
 # How far from the truth the closed form of temporaries has been: two hidden buffers more or less than assumed make a
 # quarter, and PyTorch frees some of them earlier than the form assumes.
@@ -107,8 +107,13 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
 
 
 def _hidden(question: Question) -> Part:
-    """What is left of the layers when logits are computed: the last hidden states of each side."""
-    tokens = sum(run.tokens for _, run in question.passes)
+    """What is left of the layers when logits are computed: the last hidden states of each side; T5 scales them first.
+
+    T5ForConditionalGeneration.forward, where the projection is tied.
+    """
+    stack, run = question.passes[-1]
+    scaled = run.tokens if stack.norm is Norm.T5 and question.architecture.tied else 0
+    tokens = scaled + sum(run.tokens for _, run in question.passes)
     size = question.batch * tokens * question.architecture.hidden * question.formats.stream
     return Part(ComponentName.ACTIVATIONS, spread(size, 1, 2, SMALL_TENSORS), "batch x tokens x hidden x B")
 

@@ -225,7 +225,9 @@ def of_layers(question: Question) -> Moments:
         fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
         # The norm behind the last layer is gone; or it is what takes most.
         behind = batch * transformer.norm_saved(stack, run, formats) if question.adapters else hidden * formats.stream
-        backward = max(backward, fullest - one - (0 if post else behind), batch * transformer.norm_backward(stack, run))
+        backward = max(
+            backward, fullest - one - (0 if post else behind), batch * transformer.norm_backward(stack, run, formats)
+        )
         # What a layer saves holds its input as well, but where a copy of another width is saved in its place.
         apart = formats.mixed if post else formats.stream < 4 and stack.norm is not Norm.LAYER
         twice = 0 if apart else hidden * formats.stream

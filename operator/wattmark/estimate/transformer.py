@@ -337,12 +337,15 @@ def norm_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     return run.tokens * _norm_saved(stack, run, formats)
 
 
-def norm_backward(stack: Stack, run: Pass) -> int:
+def norm_backward(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per sample that a norm's backward pass takes beyond its input, where the norm is written out in Python.
 
     In fp32: gradients of its result and of the normalized version, then the steps through the root of the mean square.
+    T5 normalizes the 16-bit input itself, whose place its gradient takes.
     """
-    return 0 if stack.norm is Norm.LAYER else 5 * 4 * run.tokens * stack.hidden
+    if stack.norm is Norm.LAYER:
+        return 0
+    return (4 if stack.norm is Norm.T5 and formats.stream < 4 else 5) * 4 * run.tokens * stack.hidden
 
 
 def adapted(stack: Stack, adapters: Adapters) -> int:
