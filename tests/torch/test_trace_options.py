@@ -37,6 +37,12 @@ T5 = {
 WIDE = LLAMA | {"hidden_size": 1024, "intermediate_size": 4096}
 WIDE_BERT = BERT | {"hidden_size": 1024, "intermediate_size": 4096}
 WIDE_MIXTRAL = LLAMA | {"model_type": "mixtral", "hidden_size": 512, "num_local_experts": 4}
+ALBERT = WIDE_BERT | {"model_type": "albert", "embedding_size": 64, "num_hidden_layers": 6}
+RESNET = {
+    "model_type": "resnet", "depths": [1, 1, 1, 1], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64,
+    "layer_type": "basic",
+}  # fmt: skip
+PICTURE = {"image": {"heightPixels": 224, "widthPixels": 224}}
 WAV2VEC2 = {"model_type": "wav2vec2", **SIZES, "vocab_size": 32}
 OPT = {"model_type": "opt", **SIZES, "ffn_dim": 1024, "word_embed_proj_dim": 256}
 BART = {
@@ -80,6 +86,14 @@ OPTIMIZERS += [
     pytest.param(one, trained(16, 1, optimizer="Adafactor"), Precision.FP32, Attention.AUTO, AMPERE, BOUND, id=name)
     for name, one in (("Adafactor, matrices with biases", WIDE_BERT), ("Adafactor, experts", WIDE_MIXTRAL))
 ]
+OPTIMIZERS += [
+    pytest.param(ALBERT, trained(16, 1, optimizer="SGD"), precision, Attention.AUTO, AMPERE, BOUND,
+                 id=f"gradients of layers that are one, {precision}")
+    for precision in (Precision.FP32, Precision.BF16_MIXED)
+] + [
+    pytest.param(RESNET, {"type": "Training", "training": {"batchSizePerDevice": 32, "input": PICTURE}},
+                 Precision.BF16_MIXED, Attention.AUTO, AMPERE, BOUND, id="convolutions under autocast"),
+]  # fmt: skip
 LORA: dict[str, Any] = {"lora": {}}
 ATTENTION_LORA: dict[str, Any] = {"lora": {"targets": "Attention"}}
 FULL: dict[str, Any] = {"gradientCheckpointing": "Full"}

@@ -77,6 +77,7 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
         *projected(question, moments, started),
         *_last_layer(question, moments, (weights, states, before)),
         *_products(question, moments, (weights, states, before)),
+        *_used_again(question, moments, (weights, states, before)),
         PhaseParts(
             Phase.BACKWARD,
             (
@@ -126,6 +127,26 @@ def _products(question: Question, moments: Moments, there: tuple[Part, ...]) -> 
     ahead = (_copies(question), moments.part(moments.forward), quantized.forward(question, question.rows))
     back = (_kept_copies(question), moments.part(moments.early), quantized.backward(question, question.rows))
     return PhaseParts(Phase.FORWARD, (*there, *ahead)), PhaseParts(Phase.BACKWARD, (*there, *back))
+
+
+def _used_again(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """On the way back through the last layer but one, where all layers are one: sums of gradients wait for the others.
+
+    A gradient is the parameter's only when its last use has been passed; till then there are the sum so far, what the
+    layer adds and the new sum, in the format in which matrices are multiplied. The head's gradients are there, its
+    copies gone.
+    """
+    shared = [weight for weight in question.layers if weight.passes > weight.count]
+    if not shared or question.adapters:
+        return ()
+    formats = question.formats
+    sizes = [weight.outputs * weight.inputs for weight in shared]
+    every = sum(weight.outputs * weight.inputs * weight.count for weight in shared)
+    sums = (every + 2 * max(sizes)) * formats.compute
+    head = max(0, question.count.linear - every)
+    made = gradients_part(sums + (0 if question.accumulates else head * formats.weight))
+    copies = _copies(question, without=head)
+    return (PhaseParts(Phase.BACKWARD, (*there, copies, made, moments.part(moments.behind))),)
 
 
 def _recomputed(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
@@ -294,15 +315,17 @@ def _edges(question: Question, stack: Stack, run: Pass, mask: int) -> int:
 
 def _convolutions(question: Question) -> Moments:
     architecture, formats, batch = question.architecture, question.formats, question.batch
+    # The form counts the images once: autocast saves a copy of them, and the caller holds them themselves.
+    images = question.pixel_bytes if formats.mixed else 0
     early, gradients = convolution.fullest_backward(architecture, question.pixels, formats, batch)
     return Moments(
-        forward=batch * convolution.saved(architecture, question.pixels, formats.compute),
-        early=early,
+        forward=images + batch * convolution.saved(architecture, question.pixels, formats.compute),
+        early=images + early,
         gradients=gradients,
-        late=batch * convolution.held(architecture, question.pixels, formats.compute),
+        late=images + batch * convolution.held(architecture, question.pixels, formats.compute),
         missing=0,
         last=0,
-        within=early,
+        within=images + early,
         behind=0,
         bounds=CONVOLUTIONS,
         formula="batch x (outputs of convolutions and activations) x B, from the plan of layers",
