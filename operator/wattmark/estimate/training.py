@@ -61,7 +61,12 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
     before = every if question.accumulates else gradients_part(0)
     # The output projection's gradient comes when those of the logits are gone, but for the one that it is made of.
     first = 0 if question.projection else moments.gradients
-    started = weights, states, before, _kept_copies(question), moments.part(moments.early)
+    # Of convolutions whose gradients are there the copies are gone.
+    behind = moments.gradients // question.formats.weight if question.architecture.convolutions else 0
+    there = _copies(question, without=behind) if behind else _kept_copies(question)
+    # A convolution's gradient is made in autocast's format and cast.
+    narrow = question.largest_tensor * question.formats.compute if behind and question.formats.mixed else 0
+    started = weights, states, before, there, moments.part(moments.early)
     # A new gradient is added to the old one, and gone then.
     largest = question.largest_tensor * question.formats.weight
     late = every if question.accumulates else gradients_part(size - moments.missing)
@@ -73,7 +78,7 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
             (weights, states, copies, moments.part(moments.forward), logits_part(question, backward=False), before),
         ),
         *_recomputed(question, moments, (weights, states, before)),
-        PhaseParts(Phase.BACKWARD, (*started, gradients_part(first), logits_part(question, backward=True))),
+        PhaseParts(Phase.BACKWARD, (*started, gradients_part(first + narrow), logits_part(question, backward=True))),
         *projected(question, moments, started),
         *_last_layer(question, moments, (weights, states, before)),
         *_products(question, moments, (weights, states, before)),
