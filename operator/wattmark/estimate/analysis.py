@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from wattmark.api.analysis import AnalysisKind
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, frozen, transformer
+from wattmark.estimate import convolution, frozen, layer_backward, transformer
 from wattmark.estimate.inference import CONVOLUTIONS, SMALL_TENSORS, TEMPORARIES, weights_part
 from wattmark.estimate.interval import Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
@@ -122,7 +122,7 @@ def _saved(question: Question) -> tuple[Part, Part]:
         # first of all, with all of the encoder there, and that norm's input.
         crossed = 2 * run.memory * stack.kv_width * formats.compute
         within = max(frozen.fullest_backward(stack, run, formats) - last // batch, crossed)
-        fullest = max(fullest, kept + batch * max(within, transformer.norm_backward(stack, run, formats)))
+        fullest = max(fullest, kept + batch * max(within, layer_backward.norm_backward(stack, run, formats)))
     formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
     return (
         Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),

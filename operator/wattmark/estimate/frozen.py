@@ -6,7 +6,7 @@ those for frozen layers with adapters are used, with adapters of rank 0 in atten
 
 from dataclasses import replace
 
-from wattmark.estimate import transformer
+from wattmark.estimate import layer_backward, transformer
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import Stack
@@ -33,7 +33,7 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats) -> int:
     """
     quiet, frozen = _quiet(stack), replace(run, adapters=ADAPTERS)
     everything = transformer.saved(quiet, frozen, formats)
-    return max(0, transformer.fullest_backward(quiet, frozen, formats, post=False, again=False) - everything)
+    return max(0, layer_backward.fullest_backward(quiet, frozen, formats, post=False, again=False) - everything)
 
 
 def _quiet(stack: Stack) -> Stack:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, optimizer, quantized, transformer
+from wattmark.estimate import convolution, layer_backward, optimizer, quantized, transformer
 from wattmark.estimate.inference import weights_part
 from wattmark.estimate.interval import MIB, Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts
@@ -230,10 +230,7 @@ def gradients_part(size: int) -> Part:
 def of_layers(question: Question) -> Moments:
     """The moments of a step through transformer layers."""
     formats, batch, architecture = question.formats, question.batch, question.architecture
-    # Autocast's copy of the images is saved, unless what reads it is frozen, and the caller holds them themselves.
-    copied = formats.compute if formats.mixed and not question.adapters else 0
-    pixels = question.pixel_bytes + question.pixel_bytes // formats.weight * copied
-    edges = pixels
+    edges = pixels = _images(question)
     size = first = inputs = backward = again = late = held = behind = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes)
     for stack, run in question.passes:
@@ -248,12 +245,11 @@ def of_layers(question: Question) -> Moments:
         if run.eager:  # every layer is given the mask again
             inputs += batch * transformer.masks(stack, run, formats)
         inputs += stack.layers * batch * quantized.uncheckpointed(question, stack, run, post=post)
-        fullest = batch * transformer.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
+        fullest = batch * layer_backward.fullest_backward(stack, run, formats, post=post, again=question.checkpoints)
         # The norm behind the last layer is gone; or it is what takes most.
-        behind = batch * transformer.norm_saved(stack, run, formats) if question.adapters else hidden * formats.stream
-        backward = max(
-            backward, fullest - one - (0 if post else behind), batch * transformer.norm_backward(stack, run, formats)
-        )
+        norm = batch * transformer.norm_saved(stack, run, formats) if question.adapters else hidden * formats.stream
+        backward = max(backward, fullest - one - (0 if post else norm))
+        backward = max(backward, batch * layer_backward.norm_backward(stack, run, formats))
         # What a layer saves holds its input as well, but where a copy of another width is saved in its place.
         apart = formats.mixed if post else formats.stream < 4 and stack.norm is not Norm.LAYER
         twice = 0 if apart else hidden * formats.stream
@@ -266,7 +262,6 @@ def of_layers(question: Question) -> Moments:
         late = max(late, fullest + pixels + hidden * before)
         first += hidden * (formats.stream * (2 if post else 1) + mask)
         held = max(held, batch * transformer.held(stack, run, formats))
-    generates = question.projection > 0
     projection = embeddings = own = 0
     if question.adapters is None:  # frozen weights have no gradients
         projection = question.projection * formats.weight
@@ -276,7 +271,7 @@ def of_layers(question: Question) -> Moments:
     return Moments(
         forward=kept,
         # With a vocabulary to project on, the gradients of logits are what the first moment of the way back holds.
-        early=kept if generates else kept + backward,
+        early=kept if question.projection else kept + backward,
         gradients=projection,
         late=late,
         missing=own + embeddings,
@@ -291,6 +286,13 @@ def of_layers(question: Question) -> Moments:
         running=kept + held if question.checkpoints else None,
         again=kept + again if question.checkpoints else None,
     )
+
+
+def _images(question: Question) -> int:
+    """Bytes of the images, which the caller holds, and of autocast's copy, saved unless what reads it is frozen."""
+    formats = question.formats
+    copied = formats.compute if formats.mixed and not question.adapters else 0
+    return question.pixel_bytes + question.pixel_bytes // formats.weight * copied
 
 
 def _edges(question: Question, stack: Stack, run: Pass, mask: int) -> int:

@@ -13,8 +13,6 @@ from wattmark.models import Norm, Stack
 # Widths of the feed-forward part that an activation saves for its backward pass (its output, which the next matrix
 # saves, included) and that it holds at once in a forward pass. Some are written out in Python, step by step.
 SAVED_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 1, "gelu_new": 5, "gelu_fast": 8}
-# BACKWARD_WIDTHS: by how many its backward pass, at its fullest, exceeds what the forward pass has saved; else 1.
-BACKWARD_WIDTHS = {"gelu_new": 2, "gelu_fast": 2}
 HELD_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 2, "gelu_new": 4, "gelu_fast": 5}
 
 ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four indices, two factors
@@ -197,7 +195,7 @@ def saved(stack: Stack, run: Pass, formats: Formats) -> int:
         norms += adapted(stack, run.adapters) * run.adapters.rank * formats.compute
     drops = (1 if stack.attended_undropped else 2) + (1 if stack.cross_attention else 0)
     masks = drops * stack.hidden * mask_bytes(run, formats) if dropout else 0
-    return parts + tokens * (norms + masks + _mlp_saved(stack, run, formats))
+    return parts + tokens * (norms + masks + mlp_saved(stack, run, formats))
 
 
 def _norms(stack: Stack) -> int:
@@ -215,111 +213,6 @@ def shared(stack: Stack, run: Pass, formats: Formats) -> int:
     return stack.layers * stack.heads * run.tokens * run.keys * formats.compute + cross
 
 
-def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
-    """Bytes that one layer holds at the fullest moment of its backward pass, of what it saved and of gradients.
-
-    That is within the feed-forward part: the gradient of the activation's result and of its input (of both factors
-    behind a gate) in place of the result, and the gradient of the residual stream; `post` tells that the norm behind is
-    done by then. Or it is the end of the forward pass, when the layer's result is there as well; and, where the forward
-    pass is run `again`, the gradient of that result. Eager attention's scores come when the feed-forward part is gone:
-    their gradient before and after softmax.
-    """
-    everything, size = saved(stack, run, formats), formats.compute
-    width, hidden = run.tokens * max(1, stack.experts_per_token) * stack.intermediate, run.tokens * stack.hidden
-    widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
-    if _raises(stack, run, formats) and not stack.gated:
-        widths = 6  # three gradients in fp32, and one in 16 bits in place of the result
-    if run.adapters:
-        # Of the last matrix's input, which is not saved, the gradient takes no place that another leaves. With an
-        # adapter that has saved its own: its gradient comes first, in autocast's format, in fp32 and back, then the
-        # matrix's, then their sum. Of a quantized matrix, and of an input in fp32, all three are in fp32.
-        wide = formats.mixed and formats.result != size
-        added = 5 if _raised_input(stack, run, formats) else 3 if wide else 2
-        raised = _raises(stack, run, formats) and not stack.gated
-        # What was saved by a layer that is run again goes as it is read; else only after the gradient has been cast to
-        # the format of what gelu_new was given.
-        bare = widths + (0 if raised and again else 1)
-        widths = max(0 if raised else widths, added) if run.adapters.mlp else bare
-    residual = hidden * formats.stream
-    behind = residual if post else 0
-    ending = everything + (2 if again else 1) * residual + hidden * size
-    if post and formats.stream != size:
-        # What is saved are copies: of the layer's input, unless that is kept to run it again, and of what attention's
-        # norm gave. Both themselves are held until the layer ends.
-        ending += (1 if again else 2) * residual
-    dropped = _dropped_scores(stack, run, formats)
-    if run.adapters and formats.result == size:
-        beside = _beside_last_matrix(stack, run, formats, post=post, again=again)
-        ending = max(
-            ending + (_unsaved_input(stack, run, formats) if stack.holds_activated else 0), everything + beside
-        )
-    # The gradient of what the last matrix gave, where it is not that of the residual stream: in another format, or
-    # behind dropout, whose mask is gone then.
-    apart = hidden * size if formats.mixed or stack.hidden_dropout > 0 else 0
-    mask = hidden * mask_bytes(run, formats) if stack.hidden_dropout > 0 else 0
-    early = (widths if run.adapters and run.adapters.mlp else 1) * width * formats.result + apart - mask
-    forward = max(ending + dropped, everything + max(widths * width * formats.result, early) + residual - behind)
-    if not run.eager:
-        return forward
-    gone = run.tokens * (_mlp_saved(stack, run, formats) + _norm_saved(stack, run, formats))
-    scores = stack.heads * run.tokens * max(run.keys, run.memory)
-    # What values were weighted with, dropped or narrower than what softmax gave, is gone.
-    unread = size if stack.attention_dropout > 0 or _softmax(stack, run, formats) != size else 0
-    return max(forward, everything - gone + scores * (2 * max(size, _softmax(stack, run, formats)) - unread) + residual)
-
-
-def _dropped_scores(stack: Stack, run: Pass, formats: Formats) -> int:
-    """What dropout gives of eager attention's scores in fp32: of that a copy is saved, itself is held till the end."""
-    if not run.eager or stack.attention_dropout == 0 or stack.fp32_softmax:
-        return 0
-    if _softmax(stack, run, formats) == formats.compute:
-        return 0
-    return stack.heads * run.tokens * max(run.keys, run.memory) * 4
-
-
-def _beside_last_matrix(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
-    """Beyond all that a layer saves, what is there when its last matrix's adapter adds its part, 0 where it has none.
-
-    The input, which the frozen matrix does not save, and under autocast what the adapter makes of it: in fp32, the
-    format of its own weights, and of that the copy that is saved. The matrix's result, the adapter's and that scaled;
-    a layer that is run again stops once it has saved everything, before the adapter's if nothing stands behind. What
-    the norm before the feed-forward part gave, of which copies are saved; the layer's input behind norms at the end, or
-    the gradient of the result where it is run again. What is saved only behind all that is not there yet.
-    """
-    if run.adapters is None or not run.adapters.mlp:
-        return 0
-    size, hidden, dropout = formats.compute, run.tokens * stack.hidden, stack.hidden_dropout > 0
-    stopped = again and not post and not dropout
-    beside = (1 if stopped else 3) * hidden * size
-    if not _raised_input(stack, run, formats):
-        beside += _unsaved_input(stack, run, formats)
-    if stopped:  # the gradient has come as far as the adapter: in the format of its result, and scaled
-        beside += (2 if formats.mixed else 1) * hidden * size
-    if stack.parallel:  # what attention gave waits to be added
-        beside += hidden * size
-    if formats.mixed:
-        beside += 4 * run.tokens * stack.intermediate
-        beside += (2 if post and not again else 1) * hidden * formats.stream
-    beside += hidden * formats.stream if again else 0
-    beside -= hidden * formats.stream if post else 0
-    beside -= hidden * mask_bytes(run, formats) if dropout else 0
-    return beside
-
-
-def _unsaved_input(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Bytes of what the frozen last matrix reads, unless an activation or an adapter saves that itself."""
-    if run.adapters is None or run.adapters.saves_inputs or (stack.activation == "relu" and not stack.gated):
-        return 0
-    if run.adapters.mlp and not formats.mixed:
-        return 0
-    return run.tokens * stack.intermediate * formats.compute
-
-
-def _raised_input(stack: Stack, run: Pass, formats: Formats) -> bool:
-    """Whether the last matrix is given fp32 under autocast: what gelu_new gives; T5 casts to the weights' format."""
-    return formats.mixed and (stack.norm is Norm.T5 or (_raises(stack, run, formats) and not stack.gated))
-
-
 def unreached(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per sample that the first of layers with frozen weights does not save: its input needs no gradient.
 
@@ -328,24 +221,13 @@ def unreached(stack: Stack, run: Pass, formats: Formats) -> int:
     """
     if run.adapters is None or stack.post_norms:
         return 0
-    apart = _mlp_saved(stack, run, formats) if stack.parallel and not run.adapters.mlp else 0
+    apart = mlp_saved(stack, run, formats) if stack.parallel and not run.adapters.mlp else 0
     return run.tokens * (_norm_saved(stack, run, formats) + apart)
 
 
 def norm_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per sample that a norm saves which stands behind all layers."""
     return run.tokens * _norm_saved(stack, run, formats)
-
-
-def norm_backward(stack: Stack, run: Pass, formats: Formats) -> int:
-    """Bytes per sample that a norm's backward pass takes beyond its input, where the norm is written out in Python.
-
-    In fp32: gradients of its result and of the normalized version, then the steps through the root of the mean square.
-    T5 normalizes the 16-bit input itself, whose place its gradient takes.
-    """
-    if stack.norm is Norm.LAYER:
-        return 0
-    return (4 if stack.norm is Norm.T5 and formats.stream < 4 else 5) * 4 * run.tokens * stack.hidden
 
 
 def adapted(stack: Stack, adapters: Adapters) -> int:
@@ -402,7 +284,7 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
 
 def _score_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per score of eager attention: softmax's result, its narrower or dropped version, dropout's mask."""
-    biased, softmax = formats.mixed and stack.position_bias, _softmax(stack, run, formats)
+    biased, softmax = formats.mixed and stack.position_bias, softmax_bytes(stack, run, formats)
     capped = formats.compute if stack.capped_scores else 0
     if stack.attention_dropout > 0:
         mask = formats.stream if biased and not run.on_gpu else mask_bytes(run, formats)
@@ -410,7 +292,7 @@ def _score_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     return capped + softmax + (formats.compute if softmax != formats.compute else 0)
 
 
-def _softmax(stack: Stack, run: Pass, formats: Formats) -> int:
+def softmax_bytes(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes of an element of softmax's result."""
     # A learned bias is fp32 under autocast, and so is its sum with the scores.
     biased = formats.mixed and stack.position_bias
@@ -418,7 +300,7 @@ def _softmax(stack: Stack, run: Pass, formats: Formats) -> int:
     return 4 if raised else formats.compute
 
 
-def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
+def mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per token of the feed-forward part: its input, the activation's steps, the gate's factors, the product."""
     size, width = formats.compute, stack.intermediate
     if stack.experts:
@@ -428,7 +310,7 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
         inputs = 0  # attention saves it
     widths = SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
     raised = 0
-    if _raises(stack, run, formats):
+    if raises(stack, run, formats):
         # The input's copy, the tangent, its sum, and the result before a gate.
         raised = (4 if stack.gated else 3) * (4 - size) * width
     inner = 0
@@ -450,7 +332,7 @@ def _mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     return inputs + ((widths - narrow) * formats.result + narrow * size) * width + raised + inner
 
 
-def _raises(stack: Stack, run: Pass, formats: Formats) -> bool:
+def raises(stack: Stack, run: Pass, formats: Formats) -> bool:
     """Whether the activation's steps are in fp32: a GPU's autocast takes powers so."""
     return stack.activation == "gelu_new" and formats.mixed and run.on_gpu and formats.result == formats.compute
 

@@ -1,0 +1,127 @@
+"""Activations of transformer layers on the way back: the fullest moment of one layer. Forms as in `transformer`."""
+
+from wattmark.estimate.formats import Formats
+from wattmark.estimate.transformer import Pass, mask_bytes, mlp_saved, norm_saved, raises, saved, softmax_bytes
+from wattmark.models import Norm, Stack
+
+# By how many widths of the feed-forward part an activation's backward pass, at its fullest, exceeds what the forward
+# pass has saved; else 1.
+BACKWARD_WIDTHS = {"gelu_new": 2, "gelu_fast": 2}
+
+
+def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
+    """Bytes that one layer holds at the fullest moment of its backward pass, of what it saved and of gradients.
+
+    That is within the feed-forward part: the gradient of the activation's result and of its input (of both factors
+    behind a gate) in place of the result, and the gradient of the residual stream; `post` tells that the norm behind is
+    done by then. Or it is the end of the forward pass, when the layer's result is there as well; and, where the forward
+    pass is run `again`, the gradient of that result. Eager attention's scores come when the feed-forward part is gone:
+    their gradient before and after softmax.
+    """
+    everything, size = saved(stack, run, formats), formats.compute
+    width, hidden = run.tokens * max(1, stack.experts_per_token) * stack.intermediate, run.tokens * stack.hidden
+    widths = 2 if stack.gated else BACKWARD_WIDTHS.get(stack.activation, 1)
+    if raises(stack, run, formats) and not stack.gated:
+        widths = 6  # three gradients in fp32, and one in 16 bits in place of the result
+    if run.adapters:
+        # Of the last matrix's input, which is not saved, the gradient takes no place that another leaves. With an
+        # adapter that has saved its own: its gradient comes first, in autocast's format, in fp32 and back, then the
+        # matrix's, then their sum. Of a quantized matrix, and of an input in fp32, all three are in fp32.
+        wide = formats.mixed and formats.result != size
+        added = 5 if _raised_input(stack, run, formats) else 3 if wide else 2
+        raised = raises(stack, run, formats) and not stack.gated
+        # What was saved by a layer that is run again goes as it is read; else only after the gradient has been cast to
+        # the format of what gelu_new was given.
+        bare = widths + (0 if raised and again else 1)
+        widths = max(0 if raised else widths, added) if run.adapters.mlp else bare
+    residual = hidden * formats.stream
+    behind = residual if post else 0
+    ending = everything + (2 if again else 1) * residual + hidden * size
+    if post and formats.stream != size:
+        # What is saved are copies: of the layer's input, unless that is kept to run it again, and of what attention's
+        # norm gave. Both themselves are held until the layer ends.
+        ending += (1 if again else 2) * residual
+    dropped = _dropped_scores(stack, run, formats)
+    if run.adapters and formats.result == size:
+        beside = _beside_last_matrix(stack, run, formats, post=post, again=again)
+        ending = max(
+            ending + (_unsaved_input(stack, run, formats) if stack.holds_activated else 0), everything + beside
+        )
+    # The gradient of what the last matrix gave, where it is not that of the residual stream: in another format, or
+    # behind dropout, whose mask is gone then.
+    apart = hidden * size if formats.mixed or stack.hidden_dropout > 0 else 0
+    mask = hidden * mask_bytes(run, formats) if stack.hidden_dropout > 0 else 0
+    early = (widths if run.adapters and run.adapters.mlp else 1) * width * formats.result + apart - mask
+    forward = max(ending + dropped, everything + max(widths * width * formats.result, early) + residual - behind)
+    if not run.eager:
+        return forward
+    gone = run.tokens * mlp_saved(stack, run, formats) + norm_saved(stack, run, formats)
+    scores = stack.heads * run.tokens * max(run.keys, run.memory)
+    # What values were weighted with, dropped or narrower than what softmax gave, is gone.
+    unread = size if stack.attention_dropout > 0 or softmax_bytes(stack, run, formats) != size else 0
+    return max(
+        forward, everything - gone + scores * (2 * max(size, softmax_bytes(stack, run, formats)) - unread) + residual
+    )
+
+
+def _dropped_scores(stack: Stack, run: Pass, formats: Formats) -> int:
+    """What dropout gives of eager attention's scores in fp32: of that a copy is saved, itself is held till the end."""
+    if not run.eager or stack.attention_dropout == 0 or stack.fp32_softmax:
+        return 0
+    if softmax_bytes(stack, run, formats) == formats.compute:
+        return 0
+    return stack.heads * run.tokens * max(run.keys, run.memory) * 4
+
+
+def _beside_last_matrix(stack: Stack, run: Pass, formats: Formats, *, post: bool, again: bool) -> int:
+    """Beyond all that a layer saves, what is there when its last matrix's adapter adds its part, 0 where it has none.
+
+    The input, which the frozen matrix does not save, and under autocast what the adapter makes of it: in fp32, the
+    format of its own weights, and of that the copy that is saved. The matrix's result, the adapter's and that scaled;
+    a layer that is run again stops once it has saved everything, before the adapter's if nothing stands behind. What
+    the norm before the feed-forward part gave, of which copies are saved; the layer's input behind norms at the end, or
+    the gradient of the result where it is run again. What is saved only behind all that is not there yet.
+    """
+    if run.adapters is None or not run.adapters.mlp:
+        return 0
+    size, hidden, dropout = formats.compute, run.tokens * stack.hidden, stack.hidden_dropout > 0
+    stopped = again and not post and not dropout
+    beside = (1 if stopped else 3) * hidden * size
+    if not _raised_input(stack, run, formats):
+        beside += _unsaved_input(stack, run, formats)
+    if stopped:  # the gradient has come as far as the adapter: in the format of its result, and scaled
+        beside += (2 if formats.mixed else 1) * hidden * size
+    if stack.parallel:  # what attention gave waits to be added
+        beside += hidden * size
+    if formats.mixed:
+        beside += 4 * run.tokens * stack.intermediate
+        beside += (2 if post and not again else 1) * hidden * formats.stream
+    beside += hidden * formats.stream if again else 0
+    beside -= hidden * formats.stream if post else 0
+    beside -= hidden * mask_bytes(run, formats) if dropout else 0
+    return beside
+
+
+def _unsaved_input(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes of what the frozen last matrix reads, unless an activation or an adapter saves that itself."""
+    if run.adapters is None or run.adapters.saves_inputs or (stack.activation == "relu" and not stack.gated):
+        return 0
+    if run.adapters.mlp and not formats.mixed:
+        return 0
+    return run.tokens * stack.intermediate * formats.compute
+
+
+def _raised_input(stack: Stack, run: Pass, formats: Formats) -> bool:
+    """Whether the last matrix is given fp32 under autocast: what gelu_new gives; T5 casts to the weights' format."""
+    return formats.mixed and (stack.norm is Norm.T5 or (raises(stack, run, formats) and not stack.gated))
+
+
+def norm_backward(stack: Stack, run: Pass, formats: Formats) -> int:
+    """Bytes per sample that a norm's backward pass takes beyond its input, where the norm is written out in Python.
+
+    In fp32: gradients of its result and of the normalized version, then the steps through the root of the mean square.
+    T5 normalizes the 16-bit input itself, whose place its gradient takes.
+    """
+    if stack.norm is Norm.LAYER:
+        return 0
+    return (4 if stack.norm is Norm.T5 and formats.stream < 4 else 5) * 4 * run.tokens * stack.hidden
