@@ -40,7 +40,7 @@ def predicted(asked: Question) -> int:
     forward = next(phase for phase in every if phase.phase is Phase.FORWARD)
     kept = (ComponentName.ACTIVATIONS, ComponentName.AUTOCAST_COPIES)
     # Of images autocast saves a copy; the caller holds them themselves.
-    images = asked.pixel_bytes if asked.formats.mixed and asked.stacks else 0
+    images = asked.pixel_bytes if asked.formats.mixed else 0
     return sum(part.size.likely for part in forward.parts if part.name in kept) - images
 
 
