@@ -187,7 +187,7 @@ def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
     wanted = demand(spec, facts.architecture, facts.config, only_asks=True)
     if isinstance(wanted, Impossible):
         return False  # the refusal tells
-    return spec.method is Method.TRACED or isinstance(wanted.need_on(Gpu()), Unknown)
+    return spec.method is Method.TRACED or isinstance(wanted.need_on(Gpu(), simulate=False), Unknown)
 
 
 def _traceable(spec: Spec) -> bool:

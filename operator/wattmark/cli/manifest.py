@@ -2,20 +2,15 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from difflib import get_close_matches
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import yaml
 from pydantic import ValidationError
-from pydantic_core import ErrorDetails
 
-from wattmark import model_facts
-from wattmark.api.model import ModelSpec
 from wattmark.api.schema import API_VERSION, OWN_NAME, OWN_NAME_LENGTH, OWN_NAME_MESSAGE, Model
+from wattmark.cli.misspelt import said
 from wattmark.observe import clean
 
 try:
@@ -130,43 +125,11 @@ def checked(spec: type[S], raw: object, complaint: str) -> S:
         return spec.read(raw)
     except ValidationError as error:
         lines = [
-            f"  {'.'.join(('spec', *map(str, e['loc'])))}: {_said(e, spec)}" for e in error.errors(include_url=False)
+            f"  {'.'.join(('spec', *map(str, e['loc'])))}: {said(e, spec)}" for e in error.errors(include_url=False)
         ]
         raise InvalidManifest(f"{complaint}:\n" + "\n".join(lines)) from error
     except (ValueError, RecursionError) as error:  # an alias within what it stands for
         raise InvalidManifest(f"{complaint}: {error}") from error
-
-
-def _said(error: ErrorDetails, spec: type[Model]) -> str:
-    """A validator's words, as a user would say it."""
-    if error["type"] != "extra_forbidden":
-        return error["msg"].removeprefix("Value error, ")
-    *path, name = error["loc"]
-    fields = _fields(spec, path)
-    meant = get_close_matches(str(name), fields, n=1, cutoff=0.7)
-    return "no such field; " + (f"did you mean {meant[0]}?" if meant else f"there are {', '.join(fields)}")
-
-
-def _fields(spec: type[Model], path: Sequence[int | str]) -> list[str]:
-    """The names of the fields of the object at this path."""
-    schema = spec.model_json_schema(by_alias=True)
-    at: Any = schema
-    for part in path:
-        options = [at, *at.get("anyOf", ()), *at.get("allOf", ())]
-        at = next((o for o in map(partial(_resolved, schema), options) if part in o.get("properties", {})), {})
-        at = at.get("properties", {}).get(part, {})
-    found = (_resolved(schema, o) for o in (at, *at.get("anyOf", ()), *at.get("allOf", ())))
-    return sorted(name for option in found for name in option.get("properties", {}))
-
-
-def _resolved(schema: Mapping[str, Any], part: Mapping[str, Any]) -> Mapping[str, Any]:
-    name = part.get("$ref", "").rpartition("/")[2]
-    return schema["$defs"][name] if name else part
-
-
-def asks_the_hub(model: ModelSpec) -> str:
-    """What is said before the runner asks the hub for a model that is not known here."""
-    return f"{clean(model.id)} is not in the registry: the hub is asked for it{model_facts.meant_by(model)}"
 
 
 def shown(kind: str, name: str, status: Model, spec: Model | None = None) -> dict[str, Any]:

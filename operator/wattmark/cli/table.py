@@ -27,10 +27,10 @@ from wattmark.observe import clean
 
 GIB = 1 << 30
 WIDE = 100  # columns from which on there is room for bars
-LEAST_CACHED = 100 << 20  # bytes of what is kept for later that are worth a line
 NARROW = 70  # columns below which there is none for numbers
 LEAST_BAR = 16  # cells
 WIDEST_BAR = 48  # cells; beyond it a bar tells nothing more
+LEAST_CACHED = 100 << 20  # bytes of what is kept for later that are worth a line
 VERDICT_STYLES = {
     Verdict.FITS: "bold green",
     Verdict.FITS_TIGHT: "bold yellow",

@@ -86,6 +86,33 @@ def _without(program: Program, places: set[int]) -> Program:
     return tuple(event for event in program if event[0] not in places)
 
 
+def _programs(
+    tape: Tape,
+    runs: TrainedLayer,
+    there: tuple[Program, Program],
+    edges: tuple[Value, Value],
+    keeps_given: bool,
+    result: int,
+    product: int,
+) -> Programs:
+    """The programs of a part whose way back has been recorded; `edges` are what it is given and the gradient behind."""
+    (forward, ended), (given, incoming) = there, edges
+    assert given.gradient is not None
+    return Programs(
+        forward,
+        ended,
+        tape.program(),
+        tape.places,
+        given.place,
+        keeps_given,
+        result,
+        incoming.place,
+        given.gradient.place,
+        runs.gradients(),
+        product,
+    )
+
+
 @lru_cache(64)
 def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool) -> Programs:
     """Of a layer; one that `checkpoints` saves its input alone, and runs again on the way back."""
@@ -111,20 +138,7 @@ def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool) -> Pro
         tape.drop(given)
     incoming = tape.given(layer.hidden)
     tape.backward(result, incoming, again)
-    assert given.gradient is not None
-    return Programs(
-        forward,
-        ended,
-        tape.program(),
-        tape.places,
-        given.place,
-        keeps_given,
-        place,
-        incoming.place,
-        given.gradient.place,
-        runs.gradients(),
-        product,
-    )
+    return _programs(tape, runs, (forward, ended), (given, incoming), keeps_given, place, product)
 
 
 @lru_cache(64)
@@ -153,20 +167,7 @@ def head_programs(layer: Layer, vocabulary: int, *, accumulates: bool) -> Progra
     tape.drop(likely)
     tape.backward(likely, incoming)
     product = tape.product
-    assert given.gradient is not None
-    return Programs(
-        forward,
-        ended,
-        tape.program(),
-        tape.places,
-        given.place,
-        keeps_given,
-        -1,
-        incoming.place,
-        given.gradient.place,
-        runs.gradients(),
-        product,
-    )
+    return _programs(tape, runs, (forward, ended), (given, incoming), keeps_given, -1, product)
 
 
 @dataclass(frozen=True, slots=True)
