@@ -17,7 +17,9 @@ COMPLAINTS = [
     ),
     pytest.param({"runtime": {"speed": 1}}, "there are attention, precision, quantization", id="nothing like it"),
     pytest.param(
-        {"workload": {"type": "Inference", "inference": {}, "training": {}}}, "workload.training goes with", id="a rule, without jargon"
+        {"workload": {"type": "Inference", "inference": {}, "training": {}}},
+        "workload.training goes with",
+        id="a rule, without jargon",
     ),
 ]  # fmt: skip
 
