@@ -5,6 +5,7 @@ import platform
 import secrets
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from tests.cluster.paths import cache
 from tests.cluster.preflight import require_debian, require_root
 from tests.cluster.progress import Progress
 from tests.cluster.targets import Access, Target
+from tests.e2e.crowd import Crowd, submitted
 from tests.e2e.reach import Api, reaching
 from tests.e2e.space import Space, observed
 
@@ -121,7 +123,14 @@ def api(access: Access) -> Iterator[Api]:
 
 @pytest.fixture(scope="module")
 def namespace(kubectl: Tool) -> Iterator[str]:
-    """A namespace for one test module, under the restricted Pod Security Standard."""
+    """A namespace for one test module."""
+    with _restricted(kubectl) as name:
+        yield name
+
+
+@contextmanager
+def _restricted(kubectl: Tool) -> Iterator[str]:
+    """A namespace under the restricted Pod Security Standard, for as long as the block lasts."""
     name = f"test-{secrets.token_hex(4)}"
     kubectl("create", "namespace", name)
     kubectl("label", "namespace", name, "pod-security.kubernetes.io/enforce=restricted")
@@ -134,6 +143,13 @@ def space(api: Api, release: str, namespace: str) -> Iterator[Space]:
     """The module's namespace, watched, with the operator at work."""
     with observed(api, namespace) as found:
         yield found
+
+
+@pytest.fixture(scope="session")
+def crowd(api: Api, release: str, kubectl: Tool) -> Iterator[Crowd]:
+    """Twenty BenchmarkJobs at once, the examples among them, once all have ended."""
+    with _restricted(kubectl) as name, observed(api, name) as space:
+        yield submitted(space, kubectl)
 
 
 @pytest.fixture(scope="session")

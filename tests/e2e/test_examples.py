@@ -6,11 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
-import yaml
-from tests.cluster.install import EXAMPLES
 from tests.e2e.conftest import Tool
-from tests.e2e.reach import Body
-from tests.e2e.space import Space, condition, holds, outcome
+from tests.e2e.crowd import CHECKS, MANIFESTS, RUNS, Crowd
+from tests.e2e.space import condition, holds, outcome
 
 from wattmark import models
 from wattmark.api.benchmarkjob import BenchmarkJobStatus
@@ -19,16 +17,11 @@ from wattmark.api.report import REPORT_LIMIT_BYTES
 
 pytestmark = pytest.mark.slow
 
-MANIFESTS = {
-    d["metadata"]["name"]: d for p in sorted(EXAMPLES.glob("*.yaml")) for d in yaml.safe_load_all(p.read_text())
-}
-RUNS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "BenchmarkJob"]
 MODEL_CLASSES = {
     "llama": "LlamaForCausalLM",
     "gpt2": "GPT2LMHeadModel",
     "deberta": "DebertaV2ForSequenceClassification",
 }
-CHECKS = [name for name, manifest in MANIFESTS.items() if manifest["kind"] == "ModelCheck"]
 GENERATING = [n for n in RUNS if "outputTokens" in json.dumps(MANIFESTS[n])]
 
 # Figures travel with six significant digits: each is off by at most 5e-6 of itself, a product or ratio of two by twice
@@ -42,28 +35,14 @@ BETWEEN_ITERATIONS = 0.1
 STATUS_LIMIT_BYTES = 16 * 1024
 
 
-@pytest.fixture(scope="module")
-def finished(space: Space, kubectl: Tool) -> Iterator[dict[str, Body]]:
-    """All examples, applied as they are by kubectl, once each has ended or been answered."""
-    kubectl("apply", "--namespace", space.namespace, "--filename", str(EXAMPLES))
-    found = {name: space.end(name, seconds=480) for name in RUNS}
-    for name in CHECKS:
-        kubectl(
-            "wait", "--namespace", space.namespace, f"modelcheck/{name}", "--for=condition=Evaluated", "--timeout=480s"
-        )
-        path = f"{space.benchmarks_path.removesuffix('benchmarkjobs')}modelchecks/{name}"
-        found[name] = space.api.get(path) or {}
-    yield found
-
-
 def _input(name: str) -> dict[str, Any]:
     workload = MANIFESTS[name]["spec"]["workload"]
     return dict(workload[workload["type"].lower()])
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_an_example_completes_with_figures(finished: dict[str, Body], name: str) -> None:
-    body = finished[name]
+def test_an_example_completes_with_figures(crowd: Crowd, name: str) -> None:
+    body = crowd.ended[name]
     assert outcome(body) == "Measured", body["status"]
     assert [holds(body, kind) for kind in ("Accepted", "ModelFits", "ResultsAvailable", "Complete", "Ready")] == [
         True
@@ -75,15 +54,15 @@ def test_an_example_completes_with_figures(finished: dict[str, Body], name: str)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_a_run_never_goes_back(finished: dict[str, Body], space: Space, name: str) -> None:
-    phases = [s.body.get("status", {}).get("phase") for s in space.benchmarks.of(name)]
+def test_a_run_never_goes_back(crowd: Crowd, name: str) -> None:
+    phases = [s.body.get("status", {}).get("phase") for s in crowd.space.benchmarks.of(name)]
     assert list(dict.fromkeys(phases)) == [None, "Pending", "Running", "Completed"]
     assert phases == sorted(phases, key=[None, "Pending", "Running", "Completed"].index)
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_throughput_times_mean_latency_is_the_batch(finished: dict[str, Body], name: str) -> None:
-    results, batch = finished[name]["status"]["results"], _input(name)["batchSizePerDevice"]
+def test_throughput_times_mean_latency_is_the_batch(crowd: Crowd, name: str) -> None:
+    results, batch = crowd.ended[name]["status"]["results"], _input(name)["batchSizePerDevice"]
     rate, latency = results["throughput"]["samplesPerSecond"], results["latencySeconds"]
     share = rate * latency["mean"] / batch
     print(f"\n{name}: {rate} samples/s x {latency['mean']} s = {share:.5f} batches of {batch}")
@@ -96,8 +75,8 @@ def test_throughput_times_mean_latency_is_the_batch(finished: dict[str, Body], n
 
 
 @pytest.mark.parametrize("name", GENERATING)
-def test_output_tokens_agree_with_the_times_of_first_and_further_tokens(finished: dict[str, Body], name: str) -> None:
-    results, asked = finished[name]["status"]["results"], _input(name)
+def test_output_tokens_agree_with_the_times_of_first_and_further_tokens(crowd: Crowd, name: str) -> None:
+    results, asked = crowd.ended[name]["status"]["results"], _input(name)
     tokens, batch = asked["input"]["text"]["outputTokens"], asked["batchSizePerDevice"]
     first, further = results["timeToFirstTokenSeconds"]["mean"], results["timePerOutputTokenSeconds"]["mean"]
     reckoned = first + (tokens - 1) * further
@@ -110,18 +89,18 @@ def test_output_tokens_agree_with_the_times_of_first_and_further_tokens(finished
 
 
 @pytest.mark.parametrize("name", [n for n in RUNS if "text" in json.dumps(MANIFESTS[n])])
-def test_input_tokens_are_the_samples_tokens(finished: dict[str, Body], name: str) -> None:
-    rates, tokens = finished[name]["status"]["results"]["throughput"], _input(name)["input"]["text"]["inputTokens"]
+def test_input_tokens_are_the_samples_tokens(crowd: Crowd, name: str) -> None:
+    rates, tokens = crowd.ended[name]["status"]["results"]["throughput"], _input(name)["input"]["text"]["inputTokens"]
     assert math.isclose(rates["inputTokensPerSecond"], rates["samplesPerSecond"] * tokens, rel_tol=ROUNDING)
 
 
-def test_images_have_no_tokens(finished: dict[str, Body]) -> None:
-    assert list(finished["resnet-classify"]["status"]["results"]["throughput"]) == ["samplesPerSecond"]
+def test_images_have_no_tokens(crowd: Crowd) -> None:
+    assert list(crowd.ended["resnet-classify"]["status"]["results"]["throughput"]) == ["samplesPerSecond"]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_parameters_are_those_that_the_framework_counts(finished: dict[str, Body], name: str) -> None:
-    status = finished[name]["status"]
+def test_parameters_are_those_that_the_framework_counts(crowd: Crowd, name: str) -> None:
+    status = crowd.ended[name]["status"]
     assert status["results"]["parameterCount"] == _parameters(name, status["environment"]["modelClass"])
 
 
@@ -139,21 +118,21 @@ def _parameters(name: str, model_class: str) -> int:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_energy_is_named_as_unavailable_on_the_cpu(finished: dict[str, Body], name: str) -> None:
-    status = finished[name]["status"]
+def test_energy_is_named_as_unavailable_on_the_cpu(crowd: Crowd, name: str) -> None:
+    status = crowd.ended[name]["status"]
     assert status["results"]["energy"] == {}
     missing = {u["field"]: u["reason"] for u in status["unavailable"] if u["field"].startswith("energy.")}
     figures = {"energy.gpuJoules", "energy.meanWatts", "energy.joulesPerSample"}
     generated = {"energy.joulesPerOutputToken"} if name in GENERATING else set()
     assert missing == dict.fromkeys(figures | generated, "NoGpu")
-    said = condition(finished[name], "EnergyValid")
+    said = condition(crowd.ended[name], "EnergyValid")
     assert (said["status"], said["reason"]) == ("False", "EnergyUnavailable")
     assert "CPU" in said["message"]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_nothing_unknown_is_zero(finished: dict[str, Body], name: str) -> None:
-    status = finished[name]["status"]
+def test_nothing_unknown_is_zero(crowd: Crowd, name: str) -> None:
+    status = crowd.ended[name]["status"]
     figures = dict(_leaves(status["results"]))
     assert [path for path, value in figures.items() if not value] == []
     named = [u["field"] for u in status["unavailable"]]
@@ -171,8 +150,8 @@ def _leaves(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_prediction_is_compared_with_what_was_measured(finished: dict[str, Body], name: str) -> None:
-    status = finished[name]["status"]
+def test_the_prediction_is_compared_with_what_was_measured(crowd: Crowd, name: str) -> None:
+    status = crowd.ended[name]["status"]
     (compared,) = status["comparison"]
     assert compared["metric"] == "memory.hostPeakBytes"
     assert compared["measuredBytes"] == status["results"]["memory"]["hostPeakBytes"]
@@ -184,11 +163,11 @@ def test_the_prediction_is_compared_with_what_was_measured(finished: dict[str, B
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_report_and_status_are_small_and_of_one_schema(finished: dict[str, Body], space: Space, name: str) -> None:
-    status = finished[name]["status"]
+def test_report_and_status_are_small_and_of_one_schema(crowd: Crowd, name: str) -> None:
+    status = crowd.ended[name]["status"]
     assert BenchmarkJobStatus.model_validate(status).wire() == status  # what the API server stored is what was meant
-    pod = space.pod(name).body["metadata"]["name"]
-    newest = space.pods.newest(pod)
+    pod = crowd.space.pod(name).body["metadata"]["name"]
+    newest = crowd.space.pods.newest(pod)
     assert newest is not None
     report = newest["status"]["containerStatuses"][0]["state"]["terminated"]["message"].encode()
     size = len(json.dumps(status, separators=(",", ":")).encode())
@@ -198,11 +177,9 @@ def test_report_and_status_are_small_and_of_one_schema(finished: dict[str, Body]
 
 
 @pytest.mark.parametrize("name", RUNS)
-def test_the_columns_show_the_figures_to_people(
-    finished: dict[str, Body], space: Space, kubectl: Tool, name: str
-) -> None:
-    results = finished[name]["status"]["results"]
-    head, row = kubectl("get", "benchmarkjobs", name, "--namespace", space.namespace).splitlines()
+def test_the_columns_show_the_figures_to_people(crowd: Crowd, kubectl: Tool, name: str) -> None:
+    results = crowd.ended[name]["status"]["results"]
+    head, row = kubectl("get", "benchmarkjobs", name, "--namespace", crowd.space.namespace).splitlines()
     print(f"\n{head}\n{row}")
     rates = results["throughput"]
     rate, unit = (
@@ -222,8 +199,8 @@ def test_the_columns_show_the_figures_to_people(
 
 
 @pytest.mark.parametrize("name", CHECKS)
-def test_a_check_is_answered_and_counts_what_the_framework_counts(finished: dict[str, Body], name: str) -> None:
-    body = finished[name]
+def test_a_check_is_answered_and_counts_what_the_framework_counts(crowd: Crowd, name: str) -> None:
+    body = crowd.ended[name]
     status = body["status"]
     assert condition(body, "Evaluated")["status"] == "True", status
     assert ModelCheckStatus.model_validate(status).wire() == status

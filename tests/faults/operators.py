@@ -1,19 +1,25 @@
 """An operator as a process of the test: started from this source, watched until it is ready, killed, started again."""
 
+import ctypes
 import json
+import multiprocessing
 import os
 import signal
 import socket
-import subprocess
 import sys
 import time
 import urllib.request
 from contextlib import suppress
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 
-from tests.cluster.paths import ROOT
-
 READY_SECONDS = 60.0
+
+# Each is forked from a process that has imported what an operator imports and done nothing else: that would take most
+# of the time of a test which starts two.
+FORKED = multiprocessing.get_context("forkserver")
+FORKED.set_forkserver_preload(["wattmark.handlers"])
+PR_SET_PDEATHSIG = 1
 
 
 class Operator:
@@ -27,28 +33,21 @@ class Operator:
         self._settings = {
             "KUBECONFIG": str(self._kubeconfig),
             "POD_ID": "test",
-            "PYTHONPATH": str(ROOT / "operator"),
             "WATTMARK_HEALTH_PORT": str(self._health),
             "WATTMARK_NAMESPACE": namespace,
             "WATTMARK_PROGRESS_SECONDS": "0",  # how often it is read depends on time, and every write is counted
             "WATTMARK_READ_ALL_PODS": "false",
             "WATTMARK_RUNNER_IMAGE": runner_image,
         }
-        self._process: subprocess.Popen[bytes] | None = None
+        self._process: ForkServerProcess | None = None
 
     def start(self) -> float:
         """Start it, and wait until it is ready; returns the seconds that took."""
         begun = time.monotonic()
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith(("WATTMARK_", "KUBERNETES_"))}
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                ["setpriv", "--pdeathsig", "KILL", sys.executable, "-m", "wattmark"],
-                env={**inherited, **self._settings},
-                stdout=log,
-                stderr=log,
-            )
+        self._process = FORKED.Process(target=_operate, args=(self._settings, self._log), daemon=True)
+        self._process.start()
         while not self._ready():
-            assert self._process.poll() is None, f"the operator ended: {self.words()}"
+            assert self._process.is_alive(), f"the operator ended: {self.words()}"
             assert time.monotonic() - begun < READY_SECONDS, f"the operator is not ready: {self.words()}"
             time.sleep(0.02)
         return time.monotonic() - begun
@@ -56,18 +55,19 @@ class Operator:
     def kill(self) -> None:
         """SIGKILL: nothing is said, nothing is finished."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
+            self._process.kill()
 
     def killed(self, seconds: float = 60.0) -> None:
         """Wait until it was killed."""
         assert self._process is not None
-        self._process.wait(seconds)
+        self._process.join(seconds)
+        assert not self._process.is_alive(), f"the operator lives: {self.words()}"
 
     def stop(self) -> None:
         """Kill it, if it runs, and wait for its end."""
         self.kill()
         if self._process is not None:
-            self._process.wait(10)
+            self._process.join(10)
 
     def words(self) -> str:
         """The end of its log."""
@@ -81,6 +81,23 @@ class Operator:
         with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self._health}/readyz", timeout=1) as answer:
             return bool(answer.status == 200)
         return False
+
+
+def _operate(settings: dict[str, str], log: Path) -> None:
+    """What the process does: what `python -m wattmark` does, with these settings and its words in a file."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    with log.open("ab") as words:
+        os.dup2(words.fileno(), sys.stdout.fileno())
+        os.dup2(words.fileno(), sys.stderr.fileno())
+    for name in [n for n in os.environ if n.startswith(("WATTMARK_", "KUBERNETES_"))]:
+        del os.environ[name]
+    os.environ.update(settings)
+    from kubernetes.aio.config import kube_config
+
+    from wattmark.__main__ import main
+
+    kube_config.KUBE_CONFIG_DEFAULT_LOCATION = settings["KUBECONFIG"]  # it was read when it was imported
+    sys.exit(main())
 
 
 def _free_port() -> int:
