@@ -52,8 +52,15 @@ ENDS = [
 
 @pytest.mark.parametrize(("model", "nodes", "code", "reason"), ENDS)
 def test_exit_codes(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], model: Any, nodes: list[Any], code: int, reason: str
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    model: Any,
+    nodes: list[Any],
+    code: int,
+    reason: str,
 ) -> None:
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert checked(tmp_path, model, *nodes) == code
     status = json.loads(capsys.readouterr().out)["status"]
     assert {c["type"]: c["reason"] for c in status["conditions"]}["Fits"] == reason

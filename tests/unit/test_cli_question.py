@@ -138,6 +138,7 @@ def test_a_configuration_stands_for_a_model_that_nobody_knows(
 
 REFUSED = [
     pytest.param(["--gpu", "GTX-970"], "--gpu GTX-970: not known; known are T4", id="an unknown GPU"),
+    pytest.param(["--gpu", "h100"], "--gpu h100: say which: H100-SXM, H100-PCIe, H100-NVL", id="one of several GPUs"),
     pytest.param(["--gpu", "L4:0"], "number of GPUs", id="no GPUs"),
     pytest.param(["--gpu", "L4", "--set", "runtime"], "--set runtime: takes", id="no value"),
     pytest.param(["--gpu", "L4", "--set", "a..b=1"], "--set a..b=1: takes", id="no path"),

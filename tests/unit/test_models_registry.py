@@ -38,6 +38,9 @@ def test_a_name_leads_to_its_model(name: str, model_id: str) -> None:
 def test_an_unknown_name_has_no_model_but_perhaps_a_similar_one() -> None:
     assert lookup("no-such/model") is None
     assert "google-bert/bert-base-uncased" in similar("bert-base-uncase")
+    assert "meta-llama/Llama-3.1-8B" in similar("meta-lama/Llama-3.1-8B")
+    assert similar("facebook/opt-1.3b") == ("EleutherAI/gpt-neo-1.3B",)
+    assert not any("resnet" in one for one in similar("microsoft/phi-2"))  # an owner alone is no likeness
     assert similar("zzzzzzzzzzzzzzzzzz") == ()
 
 

@@ -10,6 +10,7 @@ from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
 from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.api.schema import API_VERSION
 from wattmark.cli import current, matrix, table
+from wattmark.cli.hub_here import facts_here
 from wattmark.cli.manifest import of_kind, one, printed, shown
 from wattmark.cli.question import Question, assumed, questions
 from wattmark.cli.runs import HERE, runs_in
@@ -80,12 +81,7 @@ def _benchmarks(chosen: argparse.Namespace) -> list[dict[str, Any]]:
 
 
 def _answered(question: Question, fleet: preflight.Fleet, experience: Experience, now: float) -> ModelCheckStatus:
-    model = question.spec.model
-    if model_facts.wanted_of_hub(model) is not None:
-        why = f'"{model.id}" is not in the registry, and no hub is asked from here (--config takes its config.json)'
-        facts = model_facts.facts(model, why)
-    else:
-        facts = model_facts.facts(model, None)
+    facts = facts_here(question.spec.model)
     found = None
     if isinstance(facts, model_facts.Facts) and preflight.needs_trace(question.spec, facts):
         answered = traced_here(question.name, question.spec)

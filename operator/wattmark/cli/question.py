@@ -56,11 +56,17 @@ def assumed(asked: list[str]) -> tuple[AssumedNodes, ...]:
         name, _, count = one.partition(":")
         product = gpu_product(name)
         if product is None:
-            raise InvalidManifest(f"--gpu {one}: not known; known are {', '.join(short_names())}")
+            raise InvalidManifest(f"--gpu {one}: {_meant(name)}")
         if count and not re.fullmatch("[1-9][0-9]?", count):
             raise InvalidManifest(f"--gpu {one}: after the colon stands the number of GPUs of a node, 1 to 99")
         found.append(AssumedNodes(product, int(count or 1)))
     return tuple(found)
+
+
+def _meant(name: str) -> str:
+    """What a name of no GPU may mean: those that begin like it, which differ in memory or in form, else all."""
+    alike = [short for short in short_names() if short.upper().startswith(name.upper())]
+    return f"say which: {', '.join(alike)}" if name and alike else f"not known; known are {', '.join(short_names())}"
 
 
 def _spec(

@@ -47,6 +47,9 @@ def lookup(name: str) -> KnownModel | None:
 
 
 def similar(name: str) -> tuple[str, ...]:
-    """Up to three ids that a misspelt name may have meant."""
-    close = get_close_matches(name.strip().lower(), _index(), n=3)
-    return tuple(dict.fromkeys(_index()[match].id for match in close))
+    """Up to three ids that a misspelt name may have meant: compared without their owners, which have many models."""
+    known: dict[str, str] = {}
+    for other, model in _index().items():
+        known.setdefault(other.rpartition("/")[2], model.id)
+    close = get_close_matches(name.strip().lower().rpartition("/")[2], known, n=3, cutoff=0.7)
+    return tuple(dict.fromkeys(known[match] for match in close))
