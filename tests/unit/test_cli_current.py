@@ -133,7 +133,10 @@ def test_nodes_that_cannot_be_read_end_with_4(
     kubectl(tmp_path, monkeypatch, nodes="connection refused")
     assert main(QUESTION) == 4
     said = capsys.readouterr()
-    assert said.out == "" and said.err == "wattmark: kubectl get nodes --output=json: connection refused\n"
+    assert said.out == ""
+    assert said.err.startswith(
+        "wattmark: kubectl get nodes --output=json: connection refused; without a cluster give --gpu, "
+    )
 
 
 def test_without_kubectl_other_ways_are_told(

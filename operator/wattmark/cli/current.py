@@ -22,7 +22,13 @@ class ClusterUnread(Exception):  # noqa: N818 - the cluster's, not ours
 
 def nodes_of(context: str | None) -> list[SeenNode]:
     """The cluster's nodes. Raises ClusterUnread."""
-    return [read_node(body) for body in _listed(context, "nodes")]
+    try:
+        bodies = _listed(context, "nodes")
+    except ClusterUnread as unread:
+        raise ClusterUnread(
+            f"{unread}; without a cluster give --gpu, or --nodes with the output of kubectl get nodes -o yaml"
+        ) from unread
+    return [read_node(body) for body in bodies]
 
 
 def gpu_pods_of(context: str | None) -> list[SeenGpuPod] | None:
@@ -62,9 +68,7 @@ def _listed(context: str | None, *what: str) -> list[dict[str, Any]]:
     try:
         answer = subprocess.run(command, capture_output=True, check=False)
     except OSError as error:
-        raise ClusterUnread(
-            f"{said}: {error.strerror}; give --gpu, or --nodes with the output of kubectl get nodes -o yaml"
-        ) from error
+        raise ClusterUnread(f"{said}: {error.strerror}") from error
     if answer.returncode:
         # What stands before the last line repeats it, for each attempt.
         words = answer.stderr.decode(errors="replace").strip().rpartition("\n")[2] or f"exit code {answer.returncode}"
