@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fleets import LARGE, LLAMA, NO_GPU, SMALL
 from tests.unit.test_fleet_nodes import node
 from tests.unit.test_fleet_slices import SLICES, bare
-from tests.unit.test_preflight import LARGE, LLAMA, NO_GPU, SMALL
 from tests.unit.traced import TRACE
 
 from wattmark import model_facts, preflight

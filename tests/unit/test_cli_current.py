@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.unit.fleets import LARGE
 from tests.unit.test_cli_check import TAKER
 from tests.unit.test_cli_runs import stored_run
 from tests.unit.test_fleet_slices import bare, body
-from tests.unit.test_preflight import LARGE
 
 from wattmark.cli.command import main
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 from tests.unit.finished import GPU, finished, on_gpu, spec
+from tests.unit.fleets import LARGE
 from tests.unit.test_cli_check import stored
-from tests.unit.test_preflight import LARGE
 
 from wattmark.cli.command import main
 from wattmark.cli.runs import runs_in

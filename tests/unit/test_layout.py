@@ -40,6 +40,9 @@ TRIED_ELSEWHERE = {
     "decide_plan": "test_decide_benchmark",
     "fit_landing": "test_fit_checks, test_fit_verdicts",
     "fit_proposal": "test_fit_moves, test_fit_fallbacks",
+    "preflight_comparison": "test_preflight_check, test_preflight_benchmark",
+    "preflight_fleet": "test_preflight_benchmark, test_fleet_nodes",
+    "preflight_verdict": "test_preflight_check, test_preflight_benchmark",
     "manifests_pod": "test_manifests_run, test_manifests_trace",
 }
 SOURCES = sorted(p for root in (PACKAGE, RUNNER) for p in root.rglob("*.py") if p.name != "__init__.py")

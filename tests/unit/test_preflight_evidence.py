@@ -3,7 +3,7 @@
 from typing import Any
 
 from tests.unit.finished import GIB, GPU, on_gpu, run, spec
-from tests.unit.test_preflight import LARGE, SMALL, cluster
+from tests.unit.fleets import LARGE, SMALL, cluster
 
 from wattmark.api.answers import NodeTypeAnswer, Source, Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from wattmark import model_facts, preflight
+from wattmark import model_facts, models, preflight
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes
@@ -60,7 +60,7 @@ CHANGES: list[Any] = [
 
 def _reads(model: str, changes: dict[str, Any]) -> bool:
     """Whether the model's configuration has any of what is changed; else it is asked as it is, once more."""
-    known = preflight.models.lookup(KNOWN[model])
+    known = models.lookup(KNOWN[model])
     assert known is not None
     return not changes or any(name in known.config for name in changes)
 
@@ -86,7 +86,7 @@ def calls() -> Iterator[list[int]]:
 @pytest.mark.parametrize("workload", ["Inference", "Training"])
 @pytest.mark.parametrize(("model", "changes"), CASES)
 def test_a_hostile_configuration_is_answered_at_once(model: str, changes: dict[str, Any], workload: str) -> None:
-    known = preflight.models.lookup(KNOWN[model])
+    known = models.lookup(KNOWN[model])
     assert known is not None
     source = {"type": "Inline", "inline": {"config": json.dumps({**known.config, **changes, "id2label": None})}}
     shape = {"batchSizePerDevice": 65536}

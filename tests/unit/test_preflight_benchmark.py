@@ -1,55 +1,32 @@
-"""What is known before a run, from the model's source to the verdict on the fleet."""
+"""What is known before a BenchmarkJob runs, from the model's source to the verdict on the fleet."""
 
 from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.unit import finished
+from tests.unit.fleets import (
+    FP16,
+    LARGE,
+    LLAMA,
+    NO_GPU,
+    SMALL,
+    VOLUME,
+    before,
+    cluster,
+)
 from tests.unit.test_fleet_nodes import A100, EIGHT, node
 from tests.unit.test_fleet_slices import bare, body, seen
-from tests.unit.traced import TRACE
 
-from wattmark.api.answers import Source, Verdict
+from wattmark.api.answers import Verdict
 from wattmark.api.benchmarkjob import BenchmarkJobSpec
 from wattmark.api.conditions import Reason
-from wattmark.api.figures import UnavailableReason
-from wattmark.api.modelcheck import ModelCheckSpec
-from wattmark.estimate import Gpu
-from wattmark.estimate.traced import traced
-from wattmark.evidence import NOTHING_LEARNT, Experience
 from wattmark.fit.checks import WeightsSeen
 from wattmark.fleet.gpus import gpu_product
 from wattmark.fleet.nodes import AssumedNodes, read_node
 from wattmark.model_facts import Facts, facts
-from wattmark.preflight import Fleet, Preflight, fleet, for_benchmark, for_check, needs_trace
+from wattmark.preflight import Fleet, fleet, for_benchmark
 
-GPT2 = {"id": "gpt2"}
-VOLUME = {"type": "PersistentVolumeClaim", "persistentVolumeClaim": {"claimName": "models"}}
-
-
-def cluster(*bodies: dict[str, Any]) -> Fleet:
-    return fleet([read_node(body) for body in bodies], ())
-
-
-T4 = {
-    **A100,
-    "nvidia.com/gpu.product": "Tesla-T4",
-    "nvidia.com/gpu.memory": "15360",
-    "nvidia.com/gpu.compute.major": "7",
-    "nvidia.com/gpu.compute.minor": "5",
-}
-LARGE, SMALL = node(A100, EIGHT, "large"), node(T4, EIGHT, "small")
-NO_GPU = node({"kubernetes.io/arch": "amd64"}, {"cpu": "4", "memory": "16Gi"}, "cpu")
-
-
-def before(nodes: Fleet | None, **spec: Any) -> Preflight:
-    read = BenchmarkJobSpec.read({"model": GPT2, **spec})
-    return for_benchmark(read, facts(read.model, None), nodes)
-
-
-LLAMA = {"id": "meta-llama/Llama-3.1-8B"}
 ON_CPU = {"resources": {"gpusPerNode": 0}}
-FP16 = {"runtime": {"precision": "fp16"}}
 VERDICTS = [
     pytest.param(cluster(LARGE), {}, True, Reason.FITS_ALL, id="fits the only type"),
     pytest.param(cluster(LARGE, SMALL), {"model": LLAMA, **FP16}, True, Reason.FITS_SOME, id="fits one of two types"),
@@ -119,128 +96,6 @@ def test_what_is_not_estimated_is_named() -> None:
     found = before(cluster(LARGE), model={"id": "m", "source": VOLUME})
     assert found.need is None
     assert [(u.field, u.reason.value) for u in found.unavailable] == [("need", "NotPredicted")]
-
-
-def test_a_question_gets_the_same_verdict_as_a_run() -> None:
-    run = before(cluster(LARGE, SMALL))
-    question = ModelCheckSpec.read({"model": GPT2})
-    answer = for_check(question, facts(question.model, None), cluster(LARGE, SMALL))
-    assert answer.parameter_count == 124_439_808
-    assert (answer.need, answer.resolved) == (run.need, run.resolved)
-    assert [(t.node_type, t.verdict) for t in answer.node_types] == [(t.node_type, t.verdict) for t in run.predictions]
-
-
-def asked(method: str, **fields: Any) -> ModelCheckSpec:
-    return ModelCheckSpec.read({"model": GPT2, "method": method, **fields})
-
-
-XLS_R = {"id": "facebook/wav2vec2-xls-r-300m"}
-ON_VOLUME = {"id": "mine", "source": VOLUME}
-UNLISTED = {"id": "mine", "source": {"type": "Inline", "inline": {"config": '{"model_type": "opt"}'}}}
-UNET = {"id": "unet"}
-NEEDS = [
-    pytest.param("ClosedForm", GPT2, False, id="the closed form is asked for"),
-    pytest.param("ClosedForm", XLS_R, False, id="even where it is Unknown"),
-    pytest.param("ClosedForm", ON_VOLUME, False, id="or where only a Pod can read the model"),
-    pytest.param("Auto", GPT2, False, id="there is a closed form"),
-    pytest.param("Auto", XLS_R, True, id="there is none"),
-    pytest.param("ClosedForm", UNLISTED, False, id="or where the type is not listed"),
-    pytest.param("Auto", UNLISTED, True, id="the type is not listed"),
-    pytest.param("Traced", UNLISTED, True, id="a trace of such a type is asked for"),
-    pytest.param("Auto", ON_VOLUME, True, id="only a Pod can read the model"),
-    pytest.param("Traced", GPT2, True, id="a trace is asked for"),
-    pytest.param("Traced", UNET, False, id="the runner cannot build the model, so cannot trace it"),
-]
-
-
-@pytest.mark.parametrize(("method", "model", "needed"), NEEDS)
-def test_a_trace_is_needed(method: str, model: dict[str, Any], needed: bool) -> None:
-    spec = asked(method, model=model)
-    known = facts(spec.model, None)
-    assert isinstance(known, Facts)
-    assert needs_trace(spec, known) is needed
-
-
-@pytest.mark.parametrize("model", [UNLISTED, ON_VOLUME], ids=["of no listed type", "on a volume"])
-def test_no_pod_is_started_for_an_optimizer_that_is_only_estimated(model: dict[str, Any]) -> None:
-    spec = asked("Auto", model=model, workload={"type": "Training", "training": {"optimizer": "Lion"}})
-    known = facts(spec.model, None)
-    assert isinstance(known, Facts) and not needs_trace(spec, known)
-    answer = for_check(spec, known, cluster(LARGE))
-    assert answer.reason is Reason.NOT_ESTIMATED and "training.optimizer AdamW8Bit and Lion cannot" in answer.message
-
-
-def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
-    spec = asked("Traced", runtime={"precision": "fp16-mixed"})
-    known = facts(spec.model, None)
-    assert isinstance(known, Facts) and not needs_trace(spec, known)
-    answer = for_check(spec, known, cluster(LARGE))
-    assert answer.refusal is not None and answer.refusal.reason is Reason.IMPOSSIBLE_PRECISION
-
-
-@pytest.mark.parametrize(
-    "model", [XLS_R, ON_VOLUME, UNLISTED], ids=["no formula", "no configuration", "a type that is not listed"]
-)
-def test_an_unknown_closed_form_tells_the_way(model: dict[str, Any]) -> None:
-    spec = asked("ClosedForm", model=model)
-    answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
-    assert answer.reason is Reason.NOT_ESTIMATED
-    assert "set spec.method to Traced or Auto" in answer.message
-    assert "spec.method" not in before(cluster(LARGE), model=model).message  # a BenchmarkJob has none
-
-
-def test_what_the_runner_cannot_build_is_counted_but_neither_run_nor_traced() -> None:
-    spec = asked("Traced", model=UNET)
-    answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
-    assert (answer.refusal, answer.parameter_count, answer.reason) == (None, 859_520_964, Reason.NOT_ESTIMATED)
-    assert "run it with diffusers" in answer.message and "spec.method" not in answer.message
-    run = before(cluster(LARGE), model=UNET)
-    assert run.refusal is not None and run.refusal.reason is Reason.UNSUPPORTED_MODEL
-    assert "run it with diffusers" in run.refusal.message
-
-
-@pytest.mark.parametrize(
-    "model", [GPT2, ON_VOLUME, UNLISTED], ids=["known", "read by the Pod alone", "of a type that is not listed"]
-)
-def test_a_trace_answers_for_every_node_type(model: dict[str, Any]) -> None:
-    spec = asked("Traced", model=model)
-    answer = for_check(spec, facts(spec.model, None), cluster(LARGE, SMALL), TRACE)
-    assert (answer.need, answer.resolved) == (traced(TRACE, spec.model.weights, Gpu()), TRACE.resolved)
-    assert answer.parameter_count == TRACE.parameter_count
-    needs = {kind.node_type.split("-")[1]: kind.need_bytes for kind in answer.node_types}
-    for short, capability in (("A100", (8, 0)), ("T4", (7, 5))):
-        assert needs[short] == traced(TRACE, spec.model.weights, Gpu(capability)).required_bytes
-    assert {kind.source for kind in answer.node_types} == {Source.TRACED}
-    assert all(kind.largest_batch_size_per_device is None for kind in answer.node_types)
-    assert {u.reason for u in answer.unavailable} == {UnavailableReason.NOT_TRACED} and answer.fallbacks == ()
-
-
-def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:
-    spec = asked("Traced")
-    known = facts(spec.model, None)
-    large = TRACE.model_copy(
-        update={"memory": [one.model_copy(update={"least_reserved_bytes": 2**40}) for one in TRACE.memory]}
-    )
-    missed = [{u.field for u in for_check(spec, known, cluster(LARGE), found).unavailable} for found in (TRACE, large)]
-    assert ["fallbacks" in fields for fields in missed] == [False, True]
-
-
-def test_runs_of_the_same_question_speak_of_a_traced_one_and_the_like_do_not() -> None:
-    same = asked("Traced", workload=finished.spec()["workload"])
-    _, done = finished.finished(finished.spec())
-    trace = TRACE.model_copy(update={"resolved": done.resolved})
-    l4 = node(A100 | {"nvidia.com/gpu.product": "NVIDIA-L4", "nvidia.com/gpu.memory": "23034"}, EIGHT, "l4")
-    experience = Experience([finished.run(finished.spec(), finished.on_gpu(3))])
-    answer = for_check(same, facts(same.model, None), cluster(LARGE, l4), trace, experience)
-    assert {a.node_type.split("-")[1]: a.source for a in answer.node_types} == {
-        "A100": Source.TRACED,
-        "L4": Source.MEASURED,
-    }
-    assert (answer.lesson.same, answer.lesson.alike) == (1, 0)
-    alike = Experience([finished.run(finished.spec(batch=4), finished.on_gpu(3))])
-    answer = for_check(same, facts(same.model, None), cluster(LARGE, l4), trace, alike)
-    assert {a.source for a in answer.node_types} == {Source.TRACED}
-    assert answer.lesson == NOTHING_LEARNT and answer.lesson.alike == 0
 
 
 SMALL_DISK = node(A100, {**EIGHT, "memory": "512Gi", "ephemeral-storage": "10Gi"}, "small-disk")
@@ -339,12 +194,3 @@ def test_node_types_that_may_come_decide_as_well(nodes: list[Any], more: list[As
         assert found.predictions[0].node_type == "NVIDIA-H100-80GB-HBM3-80GiB-x8"
         assert found.predictions[0].offered_from == "the table of products"
         assert found.products == (("NVIDIA-H100-80GB-HBM3",) if nodes else None)
-
-
-def test_what_would_be_the_most_is_told_where_it_is_asked_and_not_before_a_run() -> None:
-    question = ModelCheckSpec.read({"model": GPT2})
-    (told,) = for_check(question, facts(question.model, None), cluster(LARGE)).node_types
-    assert told.largest_batch_size_per_device is not None and told.largest_batch_size_per_device > 8
-    assert told.longest_input_tokens == 1024 - 128  # all that GPT-2 takes beside what it generates
-    (before_a_run,) = before(cluster(LARGE)).predictions
-    assert before_a_run.largest_batch_size_per_device is None and before_a_run.longest_input_tokens is None
