@@ -102,7 +102,7 @@ ANY_ASKED = st.builds(
 POD_FIELDS = {
     *("restartPolicy", "automountServiceAccountToken", "enableServiceLinks", "terminationGracePeriodSeconds"),
     *("activeDeadlineSeconds", "securityContext", "containers", "volumes", "tolerations", "nodeSelector", "affinity"),
-    *("priorityClassName", "runtimeClassName", "imagePullSecrets"),
+    *("priorityClassName", "runtimeClassName", "imagePullSecrets", "shareProcessNamespace"),
 }
 CONTAINER_FIELDS = {
     *("name", "image", "imagePullPolicy", "env", "resources", "terminationMessagePath", "terminationMessagePolicy"),
@@ -120,6 +120,8 @@ def test_no_spec_leaves_the_allow_list_or_the_restricted_standard(asked: Asked, 
     assert runner_pod["automountServiceAccountToken"] is False
     assert runner_pod["enableServiceLinks"] is False
     assert runner_pod["restartPolicy"] == "Never"
+    assert runner_pod["shareProcessNamespace"] is True  # with the pause container alone: there is no other
+    assert len(runner_pod["containers"]) == 1 and "initContainers" not in runner_pod
     assert runner_pod["securityContext"]["runAsNonRoot"] is True
     assert runner_pod["securityContext"]["runAsUser"] > 0
     assert runner_pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

@@ -194,7 +194,7 @@ def _killed_after_its_grace(pod: SeenPod, expected: _Expected[Any]) -> _End | No
 
 
 def killed_after_its_grace(pod: SeenPod) -> bool:
-    """Whether the runner did not answer SIGTERM in time, as one that has only begun to start does not."""
+    """Whether the runner did not answer SIGTERM in time."""
     return pod.deleting and pod.ended is not None and pod.ended.exit_code == EXIT_KILLED and not pod.ended.message
 
 

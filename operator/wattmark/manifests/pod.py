@@ -96,6 +96,9 @@ def pod(
         "automountServiceAccountToken": False,
         "enableServiceLinks": False,
         "terminationGracePeriodSeconds": 5,
+        # The first process of a namespace ignores SIGTERM until it has a handler, and then is killed, which is an exit
+        # code as any other to the Job controller. So the runner is not the first: it can be ended as it starts.
+        "shareProcessNamespace": True,
         "securityContext": {
             "runAsNonRoot": True,
             "runAsUser": NON_ROOT,

@@ -76,7 +76,7 @@ def rated(value: str) -> str:
 OUT_OF_MEMORY = "CUDA ran out of memory while running the workload: 79.1 GiB were allocated; lower batchSizePerDevice"
 ENDS: dict[str, tuple[str, int]] = {
     "good": (report(), 0),
-    "deaf": (report(), 0),
+    "starting": (report(), 0),
     "no-report": ("", 0),
     "no-report-and-code-3": ("", 3),
     "not-json": ("Traceback (most recent call last):", 0),
@@ -100,9 +100,9 @@ ENDS: dict[str, tuple[str, int]] = {
 
 
 def main() -> None:
-    """End as told; an id NAME.SECONDS ends like NAME after so many seconds, and "deaf" is good, but for SIGTERM."""
+    """End as told; an id NAME.SECONDS ends like NAME after so many seconds, and "starting" has no answer to SIGTERM."""
     name, _, seconds = ORDER["modelId"].partition(".")
-    if name != "deaf":
+    if name != "starting":
         signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     time.sleep(float(seconds or 0))
     message, code = (traced(), 0) if (name, "question" in ORDER) == ("good", True) else ENDS[name]
