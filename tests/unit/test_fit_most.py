@@ -9,8 +9,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattmark import models
+from wattmark.api.answers import Need
 from wattmark.api.modelcheck import ModelCheckSpec
+from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, need
+from wattmark.fit import most
 from wattmark.fit.demand import Demand, demand
 from wattmark.fit.most import (
     FIGURES,
@@ -130,6 +133,20 @@ LIMITS = [
 def test_the_longest_input_that_a_model_takes(wanted: Demand, limit: int | None) -> None:
     assert longest_input(wanted) == limit
     assert (most_that_fit(wanted, Axis.INPUT, GPU, 1 << 50) is None) == (limit is None)
+
+
+def test_what_is_cheaply_seen_not_to_fit_is_not_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
+    simulated = []
+
+    def counted(architecture: models.Architecture, resolved: Resolved, *args: Any, simulate: bool) -> Need | Unknown:
+        if simulate:
+            simulated.append(resolved.batch_size_per_device)
+        return need(architecture, resolved, *args, simulate=simulate)
+
+    monkeypatch.setattr(most, "need", counted)
+    wanted = asked("gpt2", type="Training", training={"batchSizePerDevice": 1000, "input": {"text": {}}})
+    found = most_that_fit(wanted, Axis.BATCH, GPU, 7_777_777_777)
+    assert found and simulated and max(simulated) < 2 * found
 
 
 def test_without_an_estimate_nothing_fits() -> None:

@@ -36,13 +36,21 @@ def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
 
 
 def on_gpu(
-    peak: PhaseParts, allocated: Interval, beyond: Beyond, gpu: Gpu, host: Interval, source: Source, devices: int = 1
+    peak: PhaseParts,
+    allocated: Interval,
+    beyond: Beyond,
+    gpu: Gpu,
+    host: Interval,
+    source: Source,
+    devices: int = 1,
+    *,
+    itemized: bool = True,
 ) -> Need:
     """The need of a run on a GPU, or on each of several.
 
     `peak` holds all that is allocated in the fullest phase, workspaces included; `allocated` its sum, or the highest
     of any phase's; `beyond` is what the allocator reserves beyond it. Context, driver and host memory are measured
-    ones, whatever the source of the rest.
+    ones, whatever the source of the rest. Without the components, unless it is `itemized`.
     """
     outside = (
         beyond.rounding,
@@ -63,7 +71,7 @@ def on_gpu(
         device_bytes=bytes_estimate(process + driver(gpu), source),
         required_bytes=bytes_estimate(in_use + around + driver(gpu), source),
         host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
-        components=_components((*peak.parts, *outside)),
+        components=_components((*peak.parts, *outside)) if itemized else [],
     )
 
 

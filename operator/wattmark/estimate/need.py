@@ -1,5 +1,6 @@
 """The need: what must be there for a workload to run, by component, at its fullest phase."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 
 from wattmark.api.answers import ComponentName, Need, Source
@@ -66,15 +67,14 @@ def need(
     The components are those of the phase with the highest likely figure; the ends of the totals are the highest of
     any phase's, so that a phase that may turn out fuller is allowed for, and no surer than such totals have proved.
     `reserved_bytes` is simulated where the order of allocations is known, and else shares more than what is allocated.
-    Not to `simulate` takes a twentieth of the time, and gives shares for all: a high end of what must be offered that
-    is never above the other.
+    Not to `simulate` takes a twentieth of the time, and gives shares for all, without the components: a high end of
+    what must be offered that is never above the other.
     """
     itself = _Itself(architecture)
-    question, every = _once(itself, resolved, weights, gpu is not None)
-    if isinstance(every, Unknown):
-        return every
-    peak = max(every, key=lambda phase: phase.allocated.likely)
-    fullest = no_surer(highest([phase.allocated for phase in every]))
+    found = _once(itself, resolved, weights, gpu is not None)
+    if isinstance(found, Unknown):
+        return found
+    question, peak, fullest = found.question, found.peak, found.fullest
     if gpu is None:
         return on_cpu(peak, fullest, host_of_cpu_run(fullest))
     convolutional = architecture.family is Family.CONVOLUTIONAL
@@ -91,11 +91,11 @@ def need(
     if simulated is None:
         # Where a simulation would tell, what it may tell at least.
         told = not simulate and order_is_known(question)
-        logits = _logits(every) if question.training and not told else 0
+        logits = found.logits if question.training and not told else 0
         beyond = _shares(allocated, logits, training=question.training)
     else:
         beyond = _of(simulated, allocated, training=question.training)
-    return on_gpu(whole, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
+    return on_gpu(whole, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices, itemized=simulate)
 
 
 class _Itself:
@@ -113,21 +113,38 @@ class _Itself:
         return isinstance(other, _Itself) and self.architecture is other.architecture
 
 
+@dataclass(frozen=True, slots=True)
+class _Reckoned:
+    """A question with its fullest phase, the highest ends of all phases, and the bytes of its logits where they are
+    most."""
+
+    question: Question
+    peak: PhaseParts
+    fullest: Interval
+    logits: int
+
+
 # The same is asked for each kind of GPU, one after another, and no phase depends on which it is.
 @lru_cache(16)
-def _once(
-    of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool
-) -> tuple[Question, tuple[PhaseParts, ...] | Unknown]:
+def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _Reckoned | Unknown:
     question = Question(of.architecture, resolved, weights, on_gpu)
-    return question, phases(question)
+    every = phases(question)
+    if isinstance(every, Unknown):
+        return every
+    return _Reckoned(
+        question,
+        max(every, key=lambda phase: phase.allocated.likely),
+        no_surer(highest([phase.allocated for phase in every])),
+        _logits(every),
+    )
 
 
 # The same is asked for each GPU with as large a workspace, at either end of each search for what fits, and again when
 # another run has spoken. A few hundred bytes each.
 @lru_cache(2048)
 def _simulated(of: _Itself, resolved: Resolved, weights: Weights, scratch: int) -> Simulated | None:
-    question, _ = _once(of, resolved, weights, True)
-    return reserved(question, scratch)
+    found = _once(of, resolved, weights, True)
+    return None if isinstance(found, Unknown) else reserved(found.question, scratch)
 
 
 def _of(simulated: Simulated, allocated: Interval, *, training: bool) -> Beyond:

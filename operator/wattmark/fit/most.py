@@ -3,12 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, need
-from wattmark.evidence import Lesson, device, informed
+from wattmark.evidence import NOTHING_LEARNT, Lesson, device, informed
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
@@ -42,15 +42,16 @@ class _Subject:
 def largest(size: Callable[[int], int], room: int, most: int) -> int:
     """The largest n of 1 to `most` with size(n) <= room, 0 where there is none; `size` never falls.
 
-    Steps along the chord, which hits at once where the size grows evenly, in turn with halving, which bounds their
-    number where it does not.
+    Steps along the chord: where the size grows evenly, the first finds the largest, and the second that the next one
+    does not fit. Then in turn with halving, which bounds their number where it does not.
     """
     if most < 1 or (below := size(1)) > room:
         return 0
     if (above := size(most)) <= room:
         return most
-    low, high, halve = 1, most, False
+    low, high, steps = 1, most, 0
     while high - low > 1:
+        halve = steps > 0 and steps % 2 == 0
         share = 0.5 if halve else (room - below) / (above - below)
         at = min(high - 1, low + max(1, int((high - low) * share)))
         found = size(at)
@@ -58,7 +59,7 @@ def largest(size: Callable[[int], int], room: int, most: int) -> int:
             low, below = at, found
         else:
             high, above = at, found
-        halve = not halve
+        steps += 1
     return low
 
 
@@ -131,6 +132,8 @@ def _rounded(number: int) -> int:
 # Asked again at each change of the fleet, and the answers are numbers.
 @lru_cache(8192)
 def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) -> int:
+    # What is cheap is asked again and again at the same few.
+    @cache
     def size(amount: int, simulate: bool = True) -> int:
         found = need(
             subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu, simulate=simulate
@@ -144,11 +147,16 @@ def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) 
     def search(most: int) -> int:
         return nearly_largest(size, partial(size, simulate=False), room, most)
 
+    def fits(amount: int) -> bool:
+        # What earlier runs say may move the cheap size above the other one.
+        bounded = subject.lesson == NOTHING_LEARNT
+        return not (bounded and size(amount, simulate=False) > room) and size(amount) <= room
+
     found, asked = search(most), min(most, _amount(subject.resolved, axis))
     # Reserved memory may fall a little where the batch grows: the answer must not contradict the verdict for all that.
     if found < asked:
-        return asked if size(asked) <= room else found
-    return found if size(asked) <= room else search(asked - 1)
+        return asked if fits(asked) else found
+    return found if fits(asked) else search(asked - 1)
 
 
 def _amount(resolved: Resolved, axis: Axis) -> int:
