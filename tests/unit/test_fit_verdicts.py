@@ -5,13 +5,15 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Phase, Source, Verdict
 from wattmark.api.placement import PlacementSpec, ResourcesSpec
 from wattmark.api.runtime import Precision
 from wattmark.estimate import Gpu, Unknown
 from wattmark.fit import verdicts
-from wattmark.fit.checks import Asked, WeightsSeen
+from wattmark.fit.checks import Asked, Ground, WeightsSeen
 from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
 from wattmark.fleet.offers import Offer
 
@@ -305,3 +307,27 @@ RISKS = [
 @pytest.mark.parametrize(("changes", "probability"), RISKS)
 def test_how_likely_it_runs_out_of_memory(changes: dict[str, Any], probability: float | None) -> None:
     assert answer(**changes).out_of_memory_probability == probability
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.sampled_from([None, *(size * GIB for size in (16, 20, 22, 24, 40))]),
+            st.sampled_from([(7, 5), (8, 9), None]),
+            st.booleans(),
+        ),
+        max_size=5,
+    ),
+    st.sampled_from([NEED, Unknown("no formula")]),
+)
+def test_what_surely_fits_is_what_is_judged_so_the_smallest_first(
+    offers: list[tuple[int | None, tuple[int, int] | None, bool]], need: Need | Unknown
+) -> None:
+    grounds = [
+        Ground(str(n), replace(OFFER, memory_bytes=size, capability=kind, shared=shared), None, 64 * GIB, 0)
+        for n, (size, kind, shared) in enumerate(offers)
+    ]
+    asked = Asked(lambda gpu: need, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
+    judged = zip(grounds, verdicts.judgements(asked, grounds), strict=True)
+    sure = [(one.offered or 0, ground.name) for ground, one in judged if one.sure]
+    assert [ground.name for ground in verdicts.surely_fit(asked, grounds)] == [name for _, name in sorted(sure)]

@@ -1,7 +1,7 @@
 """What a spec asks of a node: its model known, its defaults filled in, ready to be compared. Pure."""
 
 import json
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache, partial
 
 from wattmark import models
@@ -53,7 +53,7 @@ class Demand:
     def need_on(self, gpu: Gpu | None, *, simulate: bool = True) -> Need | Unknown:
         """The need on a GPU (None: on a CPU), or why it is not known. Not to `simulate` is cheap, and no more."""
         # Which product it is matters to earlier runs alone.
-        key = None if gpu is None else replace(gpu, product=""), simulate
+        key = None if gpu is None else Gpu(gpu.capability), simulate
         if key not in self._needs:
             self._needs[key] = need(
                 self.architecture, self.resolved, self.spec.model.weights, key[0], simulate=simulate

@@ -19,7 +19,7 @@ from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
 from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
 from wattmark.fit.proposal import Move, Patch, Proposal
-from wattmark.fit.verdicts import gpu_of, judgements
+from wattmark.fit.verdicts import gpu_of, judgements, surely_fit
 from wattmark.models.resolve import Impossible
 
 ENOUGH = 3  # with so many changes that help alone, no two are put together
@@ -182,9 +182,7 @@ def _tried(wanted: Demand, proposal: Proposal, grounds: tuple[Ground, ...]) -> _
     if after is None:
         return None
     # What is not simulated is cheap, and needs no more: most proposals are found too large by it, and most nodes.
-    cheap = zip(grounds, judgements(after.asked(simulate=False), grounds), strict=True)
-    roomy = [(judged.offered, ground) for ground, judged in cheap if judged.sure and judged.offered is not None]
-    for _, ground in sorted(roomy, key=lambda one: one[0]):
+    for ground in surely_fit(after.asked(simulate=False), grounds):
         (judged,) = judgements(after.asked(), (ground,))
         if judged.sure and judged.need is not None:
             return _Fitting(proposal, ground, judged.need)

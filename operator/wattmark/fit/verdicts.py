@@ -1,7 +1,8 @@
 """A need against the kinds of node: the verdict on each, and the check that decided, in words."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from operator import itemgetter
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.estimate import Gpu, Unknown, exceedance
@@ -63,15 +64,30 @@ def compare(asked: Asked, kinds: Iterable[NodeType]) -> Comparison:
 
 
 def judgements(asked: Asked, grounds: Iterable[Ground]) -> tuple[Judgement, ...]:
-    """The judgement on each kind of node; the need is reckoned once for each kind of GPU."""
-    needs: dict[Gpu | None, Need | Unknown] = {}
+    """The judgement on each kind of node."""
+    return tuple(_judge(case) for case in _cases(asked, grounds))
+
+
+def surely_fit(asked: Asked, grounds: Iterable[Ground]) -> list[Ground]:
+    """The kinds of node on which even the high end of the need fits, the smallest GPU first."""
     found = []
+    for case in _cases(asked, grounds):
+        need, offered = _compared(case)
+        # Of most kinds this tells, in less time than all checks take.
+        if need is not None and offered is not None and need.high <= offered and _judge(case).sure:
+            found.append((offered, case.ground))
+    found.sort(key=itemgetter(0))
+    return [ground for _, ground in found]
+
+
+def _cases(asked: Asked, grounds: Iterable[Ground]) -> Iterator[Case]:
+    """The question to each kind of node; the need is reckoned once for each kind of GPU."""
+    needs: dict[Gpu | None, Need | Unknown] = {}
     for one in grounds:
         gpu = gpu_of(one)
         if gpu not in needs:
             needs[gpu] = asked.need(gpu)
-        found.append(_judge(Case(asked, one, needs[gpu])))
-    return tuple(found)
+        yield Case(asked, one, needs[gpu])
 
 
 def _judge(case: Case) -> Judgement:
