@@ -5,9 +5,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, Source
+from wattmark.estimate.answer import Reckoned, Sizes
 from wattmark.estimate.calibration import Deviation
 from wattmark.estimate.interval import Interval
-from wattmark.evidence import Lesson, deepest, informed
+from wattmark.evidence import Lesson, deepest, informed, must_be_offered
 from wattmark.evidence.run import Figure
 
 GIB = 1 << 30
@@ -156,6 +157,23 @@ def test_calibrated_figures_contain_one_another(deviations) -> None:  # type: ig
     for end in ("low", "likely", "high"):
         ends = [getattr(size, end) for size in sizes]
         assert ends == sorted(ends)
+
+
+PARTS = st.lists(INTERVALS, min_size=6, max_size=6)
+
+
+@given(PARTS, st.booleans(), st.sampled_from([Source.CLOSED_FORM, Source.TRACED]), by_figure(INTERVALS),
+       by_figure(DEVIATIONS), by_figure(SIZE))  # fmt: skip
+def test_a_search_is_told_what_the_need_tells(parts, on_gpu, source, measured, deviations, too_little) -> None:  # type: ignore[no-untyped-def]
+    one, rounding, cache, context, driver, host = parts
+    reserved, required = one + rounding + cache, one + rounding + context + driver
+    process = reserved + context
+    sizes = Sizes(one, host, reserved, process, process + driver, required) if on_gpu else Sizes(one, host)
+    found, learnt = Reckoned(sizes, source, Phase.FORWARD, ()), Lesson(measured, deviations, too_little)
+    for lesson in (learnt, Lesson()):
+        told = informed(found.told(), lesson)
+        estimate = told.required_bytes if on_gpu else told.host_bytes
+        assert estimate is not None and must_be_offered(found, lesson) == estimate.high
 
 
 def test_depth() -> None:

@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from wattmark import models
-from wattmark.api.answers import Need
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
-from wattmark.estimate import Gpu, Unknown, need
+from wattmark.estimate import Gpu, Unknown, need, reckoned
+from wattmark.estimate.answer import Reckoned
 from wattmark.fit import most
 from wattmark.fit.demand import Demand, demand
 from wattmark.fit.most import (
@@ -138,12 +138,12 @@ def test_the_longest_input_that_a_model_takes(wanted: Demand, limit: int | None)
 def test_what_is_cheaply_seen_not_to_fit_is_not_simulated(monkeypatch: pytest.MonkeyPatch) -> None:
     simulated = []
 
-    def counted(architecture: models.Architecture, resolved: Resolved, *args: Any, simulate: bool) -> Need | Unknown:
+    def counted(of: models.Architecture, resolved: Resolved, *args: Any, simulate: bool) -> Reckoned | Unknown:
         if simulate:
             simulated.append(resolved.batch_size_per_device)
-        return need(architecture, resolved, *args, simulate=simulate)
+        return reckoned(of, resolved, *args, simulate=simulate)
 
-    monkeypatch.setattr(most, "need", counted)
+    monkeypatch.setattr(most, "reckoned", counted)
     wanted = asked("gpt2", type="Training", training={"batchSizePerDevice": 1000, "input": {"text": {}}})
     found = most_that_fit(wanted, Axis.BATCH, GPU, 7_777_777_777)
     assert found and simulated and max(simulated) < 2 * found

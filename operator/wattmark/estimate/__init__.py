@@ -2,8 +2,8 @@
 
 from wattmark.estimate.device import Gpu
 from wattmark.estimate.exceedance import exceedance
-from wattmark.estimate.need import need, phases
+from wattmark.estimate.need import need, phases, reckoned
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 
-__all__ = ["Gpu", "Part", "PhaseParts", "Question", "Unknown", "exceedance", "need", "phases"]
+__all__ = ["Gpu", "Part", "PhaseParts", "Question", "Unknown", "exceedance", "need", "phases", "reckoned"]

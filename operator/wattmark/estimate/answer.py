@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Source
+from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
 from wattmark.estimate.device import Gpu, context, driver, nccl
 from wattmark.estimate.interval import GIB, NOTHING, Interval
@@ -25,54 +25,79 @@ class Beyond:
     cache: Part
 
 
-def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Need:
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """The figures of a need in bytes, each containing those before it; on the CPU there is the first alone.
+
+    `required` is what must be there, `host` what the run takes of the host's memory.
+    """
+
+    allocated: Interval
+    host: Interval
+    reserved: Interval | None = None
+    process: Interval | None = None
+    device: Interval | None = None
+    required: Interval | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Reckoned:
+    """A need before it is told: its sizes, and what they are made of in the fullest phase."""
+
+    sizes: Sizes
+    source: Source
+    phase: Phase
+    parts: tuple[Part, ...]
+
+    def told(self, *, itemized: bool = True) -> Need:
+        """In the words of the API; without the components, unless it is `itemized`."""
+        sizes = self.sizes
+        inner = ("allocated", "reserved", "process", "device", "required")
+        found = {name: size for name in inner if (size := getattr(sizes, name)) is not None}
+        return Need(
+            peak_phase=self.phase,
+            **{f"{name}_bytes": bytes_estimate(size, self.source) for name, size in found.items()},
+            # Measured ones, whatever the source of the rest.
+            host_bytes=bytes_estimate(sizes.host, Source.CLOSED_FORM),
+            components=_components(self.parts) if itemized else [],
+        )
+
+
+def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Reckoned:
     """The need of a run on the CPU: live tensors and host memory."""
-    return Need(
-        peak_phase=peak.phase,
-        allocated_bytes=bytes_estimate(allocated, Source.CLOSED_FORM),
-        host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
-        components=_components(peak.parts),
-    )
+    return Reckoned(Sizes(allocated, host), Source.CLOSED_FORM, peak.phase, peak.parts)
 
 
 def on_gpu(
-    peak: PhaseParts,
+    phase: Phase,
+    parts: tuple[Part, ...],
     allocated: Interval,
     beyond: Beyond,
     gpu: Gpu,
     host: Interval,
     source: Source,
     devices: int = 1,
-    *,
-    itemized: bool = True,
-) -> Need:
+) -> Reckoned:
     """The need of a run on a GPU, or on each of several.
 
-    `peak` holds all that is allocated in the fullest phase, workspaces included; `allocated` its sum, or the highest
+    `parts` are all that is allocated in the fullest `phase`, workspaces included; `allocated` their sum, or the highest
     of any phase's; `beyond` is what the allocator reserves beyond it. Context, driver and host memory are measured
-    ones, whatever the source of the rest. Without the components, unless it is `itemized`.
+    ones, whatever the source of the rest.
     """
-    outside = (
+    outside, kept = context(gpu) + nccl(gpu, devices), driver(gpu)
+    in_use = allocated + beyond.rounding.size
+    reserved = in_use + beyond.cache.size
+    process = reserved + outside
+    every = (
+        *parts,
         beyond.rounding,
         beyond.cache,
         Part(ComponentName.CONTEXT, context(gpu), "CUDA context and kernels, measured on A100 and H100"),
         Part(ComponentName.NCCL, nccl(gpu, devices), "NCCL's buffers and kernels, measured on A100 and H200"),
-        Part(ComponentName.DRIVER, driver(gpu), "kept by the driver on an idle GPU, measured on A100 and H100"),
+        Part(ComponentName.DRIVER, kept, "kept by the driver on an idle GPU, measured on A100 and H100"),
     )
-    in_use = allocated + beyond.rounding.size
-    reserved = in_use + beyond.cache.size
-    around = context(gpu) + nccl(gpu, devices)
-    process = reserved + around
-    return Need(
-        peak_phase=peak.phase,
-        allocated_bytes=bytes_estimate(allocated, source),
-        reserved_bytes=bytes_estimate(reserved, source),
-        process_bytes=bytes_estimate(process, source),
-        device_bytes=bytes_estimate(process + driver(gpu), source),
-        required_bytes=bytes_estimate(in_use + around + driver(gpu), source),
-        host_bytes=bytes_estimate(host, Source.CLOSED_FORM),
-        components=_components((*peak.parts, *outside)) if itemized else [],
-    )
+    sizes = Sizes(allocated, host, reserved, process, process + kept, in_use + outside + kept)
+    return Reckoned(sizes, source, phase, every)
 
 
 def host_of_cpu_run(allocated: Interval) -> Interval:
@@ -116,12 +141,14 @@ def _components(parts: Iterable[Part]) -> list[Component]:
     ]
 
 
+def bounded(size: Interval) -> Interval:
+    """The interval, each end at most MOST_BYTES."""
+    if size.high <= MOST_BYTES:
+        return size
+    return Interval(min(size.low, MOST_BYTES), min(size.likely, MOST_BYTES), MOST_BYTES)
+
+
 def bytes_estimate(size: Interval, source: Source) -> BytesEstimate:
     """An interval in bytes in the words of the API, bounded by MOST_BYTES."""
-    return BytesEstimate(
-        low=min(size.low, MOST_BYTES),
-        likely=min(size.likely, MOST_BYTES),
-        high=min(size.high, MOST_BYTES),
-        coverage_ratio=0.9,
-        source=source,
-    )
+    size = bounded(size)
+    return BytesEstimate(low=size.low, likely=size.likely, high=size.high, coverage_ratio=0.9, source=source)

@@ -9,7 +9,7 @@ from wattmark.api.order import Resolved
 from wattmark.api.parallelism import ParallelismType
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
-from wattmark.estimate.answer import Beyond, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
+from wattmark.estimate.answer import Beyond, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
@@ -70,6 +70,14 @@ def need(
     Not to `simulate` takes a twentieth of the time, and gives shares for all, without the components: a high end of
     what must be offered that is never above the other.
     """
+    found = reckoned(architecture, resolved, weights, gpu, simulate=simulate)
+    return found if isinstance(found, Unknown) else found.told(itemized=simulate)
+
+
+def reckoned(
+    architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None, *, simulate: bool = True
+) -> Reckoned | Unknown:
+    """The same before it is told, for whoever looks for what fits: to tell a need takes longer than to reckon it."""
     itself = _Itself(architecture)
     found = _once(itself, resolved, weights, gpu is not None)
     if isinstance(found, Unknown):
@@ -86,7 +94,7 @@ def need(
     allocated = fullest + scratch
     devices = resolved.devices or 1
     host = host_of_gpu_run(weights, question.count.total * question.formats.weight, devices)
-    whole = PhaseParts(peak.phase, (*peak.parts, within))
+    parts = (*peak.parts, within)
     simulated = _simulated(itself, resolved, weights, scratch_bytes(gpu)) if simulate else None
     if simulated is None:
         # Where a simulation would tell, what it may tell at least.
@@ -95,7 +103,7 @@ def need(
         beyond = _shares(allocated, logits, training=question.training)
     else:
         beyond = _of(simulated, allocated, training=question.training)
-    return on_gpu(whole, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices, itemized=simulate)
+    return on_gpu(peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
 
 
 class _Itself:
@@ -114,7 +122,7 @@ class _Itself:
 
 
 @dataclass(frozen=True, slots=True)
-class _Reckoned:
+class _Asked:
     """A question with its fullest phase, the highest ends of all phases, and the bytes of its logits where they are
     most."""
 
@@ -126,12 +134,12 @@ class _Reckoned:
 
 # The same is asked for each kind of GPU, one after another, and no phase depends on which it is.
 @lru_cache(16)
-def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _Reckoned | Unknown:
+def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _Asked | Unknown:
     question = Question(of.architecture, resolved, weights, on_gpu)
     every = phases(question)
     if isinstance(every, Unknown):
         return every
-    return _Reckoned(
+    return _Asked(
         question,
         max(every, key=lambda phase: phase.allocated.likely),
         no_surer(highest([phase.allocated for phase in every])),

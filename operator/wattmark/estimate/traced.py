@@ -5,8 +5,8 @@ from wattmark.api.model import Weights
 from wattmark.api.trace import Trace, TracedComponent, TracedMemory
 from wattmark.estimate.answer import MOST_BYTES, Beyond, host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
-from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread
-from wattmark.estimate.parts import Part, PhaseParts
+from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread, total
+from wattmark.estimate.parts import Part
 from wattmark.estimate.replay import Fullest
 
 # A trace sees every tensor, and not what kernels allocate for themselves, which is known for attention and embeddings
@@ -87,7 +87,6 @@ def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
     ]
     parts.append(Part(ComponentName.WORKSPACE, unsure, "cuBLASLt"))
     parts.append(Part(ComponentName.WORKSPACE, dnn() if trace.convolutional else NOTHING, "cuDNN's, not traced"))
-    whole = PhaseParts(found.peak_phase, tuple(parts))
     allocated = sum(part.allocated_bytes for part in found.components)
     must = max(allocated, found.least_reserved_bytes or found.reserved_bytes)
     rounded, cached = must - allocated, max(0, found.reserved_bytes - must)
@@ -104,13 +103,14 @@ def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
         ),
     )
     return on_gpu(
-        whole,
-        whole.allocated,
+        found.peak_phase,
+        tuple(parts),
+        total([part.size for part in parts]),
         beyond,
         gpu,
         host_of_gpu_run(weights, found.weights_bytes),
         Source.TRACED,
-    )
+    ).told()
 
 
 def _written(kind: tuple[int, int]) -> str:

@@ -1,7 +1,7 @@
 """What finished BenchmarkJobs say of another need: Measured where they ran the same, else Calibrated. Pure."""
 
 from wattmark.evidence.experience import NO_EXPERIENCE, Experience
-from wattmark.evidence.lesson import NOTHING_LEARNT, Lesson, deepest, informed
+from wattmark.evidence.lesson import NOTHING_LEARNT, Lesson, deepest, informed, must_be_offered
 from wattmark.evidence.run import Run, read
 from wattmark.evidence.store import Runs
 from wattmark.evidence.subject import Subject, device, subject
@@ -17,6 +17,7 @@ __all__ = [
     "deepest",
     "device",
     "informed",
+    "must_be_offered",
     "read",
     "subject",
 ]

@@ -1,7 +1,7 @@
 """One finished BenchmarkJob, read for what it says of other needs, and packed: there may be thousands."""
 
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from math import isnan, nan
 from struct import Struct
@@ -80,7 +80,7 @@ class Run:
     @property
     def subject(self) -> Subject:
         """What it was about."""
-        return replace(self.model, question=_PACKED.unpack(self.packed)[0])
+        return Subject(self.model.kind, self.model.model, _PACKED.unpack(self.packed)[0])
 
     @property
     def sizes(self) -> Sizes:

@@ -7,8 +7,8 @@ from functools import cache, lru_cache, partial
 
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
-from wattmark.estimate import Gpu, Unknown, need
-from wattmark.evidence import NOTHING_LEARNT, Lesson, device, informed
+from wattmark.estimate import Gpu, Unknown, reckoned
+from wattmark.evidence import NOTHING_LEARNT, Lesson, device, must_be_offered
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
@@ -135,14 +135,9 @@ def _most(subject: _Subject, axis: Axis, gpu: Gpu | None, room: int, most: int) 
     # What is cheap is asked again and again at the same few.
     @cache
     def size(amount: int, simulate: bool = True) -> int:
-        found = need(
-            subject.architecture, resized(subject.resolved, axis, amount), subject.weights, gpu, simulate=simulate
-        )
-        if isinstance(found, Unknown):
-            return BEYOND
-        known = informed(found, subject.lesson)
-        estimate = known.host_bytes if gpu is None else known.required_bytes
-        return BEYOND if estimate is None else estimate.high
+        sized = resized(subject.resolved, axis, amount)
+        found = reckoned(subject.architecture, sized, subject.weights, gpu, simulate=simulate)
+        return BEYOND if isinstance(found, Unknown) else must_be_offered(found, subject.lesson)
 
     def search(most: int) -> int:
         return nearly_largest(size, partial(size, simulate=False), room, most)
