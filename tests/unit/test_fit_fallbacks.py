@@ -76,9 +76,9 @@ OFFERED: list[Any] = [
         ("l4",),
         check("gpt2", **training(32, 1024, attention="Eager")),
         [
-            "Attention FusedOptimizer GradientCheckpointing GradientAccumulation",
+            "Attention GradientCheckpointing GradientAccumulation",
             "GradientAccumulation",
-            "Attention FusedOptimizer GradientCheckpointing BatchSize",
+            "Attention GradientCheckpointing BatchSize",
             "BatchSize",
         ],
         id="training: the same samples in more passes, before fewer samples",
@@ -116,7 +116,7 @@ OFFERED: list[Any] = [
     pytest.param(
         ("l4",),
         check(**training(1, 512)),
-        ["FusedOptimizer GradientCheckpointing Precision Adapters", "Quantization Adapters"],
+        ["GradientCheckpointing Precision Adapters", "Quantization Adapters"],
         id="far too large to be trained: adapters, beside narrower or quantized matrices",
     ),
     pytest.param(
@@ -239,6 +239,37 @@ def test_a_run_is_offered_only_what_its_runner_runs() -> None:
     assert [with_patch(job, fallback.patch) for fallback in found]
     changes = {change for fallback in found for change in fallback.changes}
     assert Change.ADAPTERS in changes and not changes & {Change.QUANTIZATION, Change.OPTIMIZER_STATES}
+
+
+IDLE = [
+    pytest.param(
+        "l4", check("gpt2", **training(64, 1024)), Change.FUSED_OPTIMIZER,
+        id="temporaries of a step, where activations decide",
+    ),
+    pytest.param(
+        "a100", check("google/gemma-2-2b", **training(64, 512, attention="Eager", precision="fp32")), Change.ATTENTION,
+        id="scores of a layer that is computed again, where logits decide",
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "spec", "idle"), IDLE)
+def test_what_saves_nothing_at_the_peak_is_not_offered(name: str, spec: ModelCheckSpec, idle: Change) -> None:
+    found = ask(fleet(name), spec).fallbacks
+    assert any(len(fallback.changes) > 1 for fallback in found)
+    assert all(idle not in fallback.changes for fallback in found), named(found)
+
+
+def test_what_is_offered_beside_another_change_saves_something() -> None:
+    spec = check("meta-llama/Llama-3.1-8B", **training(16, 512))
+    nodes = fleet("a100")
+    found = [f for f in ask(nodes, spec).fallbacks if Change.FUSED_OPTIMIZER in f.changes]
+    assert found
+    for fallback in found:
+        patch = json.loads(fallback.patch)
+        del patch["spec"]["workload"]["training"]["optimizer"]
+        (without,) = ask(nodes, with_patch(spec, json.dumps(patch))).node_types
+        assert without.need_bytes is not None and without.need_bytes.high > fallback.need_bytes.high
 
 
 def test_another_product_saves_nothing_by_itself() -> None:

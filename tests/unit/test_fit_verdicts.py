@@ -252,7 +252,12 @@ def test_the_verdict_and_its_reason(changes: dict[str, Any], verdict: str, reaso
         pytest.param({"nodes": ({"cordoned": True},)}, Verdict.DOES_NOT_FIT, id="the only node is cordoned"),
         pytest.param({"nodes": ({"ready": False},)}, Verdict.DOES_NOT_FIT, id="the only node is not ready"),
         pytest.param({"offer": {"memory_bytes": 20 * GIB}}, Verdict.FITS_TIGHT, id="free, but tight"),
+        pytest.param({"nodes": ()}, Verdict.DOES_NOT_FIT, id="none is there: an autoscaler would add it"),
         pytest.param({"need": Unknown("no formula")}, Verdict.UNKNOWN, id="the need is not known"),
+        pytest.param(
+            {"need": Unknown("no formula"), "nodes": ()}, Verdict.DOES_NOT_FIT, id="nor does what is not there tell"
+        ),
+        pytest.param({"placement": {"nodeSelector": {"zone": "y"}}}, Verdict.DOES_NOT_FIT, id="none is selected"),
         pytest.param({"resources": ON_CPU}, Verdict.UNKNOWN, id="what CPU nodes have free is not read"),
     ],
 )

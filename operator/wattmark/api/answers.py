@@ -134,7 +134,10 @@ class NodeTypeAnswer(Model):
         "end, or another check fails. FitsTight: in between, or shared with others. Unknown: a fact is missing, see "
         "reason."
     )
-    fits_now: Verdict = Field(description="The same, with what is free on these nodes now.")
+    fits_now: Verdict = Field(
+        description="The same, with what is free on these nodes now; DoesNotFit where none of them is there, ready and "
+        "schedulable, as of a type that is only assumed."
+    )
     reason: ShortText = Field(description="The check that decided, as one word.")
     message: Text = Field(description="The check that decided, in words with numbers.")
     need_bytes: BytesEstimate | None = Field(

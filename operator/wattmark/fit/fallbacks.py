@@ -3,7 +3,7 @@
 import json
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
+from functools import lru_cache, reduce
 from itertools import chain, islice
 from typing import Any, TypeVar
 from weakref import ref
@@ -13,10 +13,11 @@ from pydantic import ValidationError
 from wattmark.api.answers import BytesEstimate, Verdict
 from wattmark.api.fallback import MOST_FALLBACKS, Change, Fallback
 from wattmark.api.schema import Model
-from wattmark.estimate import Unknown
+from wattmark.estimate import Gpu, Unknown
 from wattmark.evidence import NO_EXPERIENCE, Experience
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
+from wattmark.fit.most import BEYOND
 from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
 from wattmark.fit.proposal import Move, Patch, Proposal
 from wattmark.fit.verdicts import gpu_of, judgements, surely_fit
@@ -45,11 +46,15 @@ class _Question:
 
 @dataclass(frozen=True, slots=True)
 class _Fitting:
-    """A proposal with which it fits, and the kind of node with the smallest GPU on which it does."""
+    """A proposal with which it fits, and the kind of node with the smallest GPU on which it does.
+
+    `tried` are the changes of which this is what is left without those that save nothing.
+    """
 
     proposal: Proposal
     ground: Ground
     need: BytesEstimate
+    tried: frozenset[Change]
 
 
 def fallbacks(wanted: Demand, grounds: Iterable[Ground]) -> tuple[Fallback, ...]:
@@ -90,7 +95,7 @@ def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
         return ()
     found = list(chain(_alone(wanted, grounds), _on_what_preserves(wanted, grounds)))
     if len(found) < ENOUGH:
-        enough = {frozenset(fitting.proposal.changes) for fitting in found}
+        enough = {fitting.tried for fitting in found}
         found += islice(_in_pairs(wanted, grounds, enough), MOST_FALLBACKS)
     found = [one for one in _without_surplus(found) if len(_text(one.proposal.patch)) <= MOST_PATCH]
     best = sorted(found, key=_rank)[:MOST_FALLBACKS]
@@ -168,25 +173,51 @@ def _all(moves: Iterable[Move], wanted: Demand, grounds: tuple[Ground, ...]) -> 
 
 
 def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
-    """The first of several that fits, if one does."""
+    """The first of several that fits, if one does; without its idle parts, where it fits without them."""
     for proposal in proposals:
-        fitting = _tried(wanted, proposal, grounds)
+        after = _after(wanted, proposal)
+        # What is not simulated is cheap, and needs no more: most proposals are found too large by it, and most nodes.
+        roomy = [] if after is None else surely_fit(after.asked(simulate=False), grounds)
+        if after is None or not roomy:
+            continue
+        less, demand = _without_idle(wanted, proposal, after, gpu_of(roomy[0]))
+        fitting = _fitting(less, demand, surely_fit(demand.asked(simulate=False), grounds))
+        if fitting is None and less is not proposal:
+            fitting = _fitting(proposal, after, roomy)
         if fitting is not None:
-            yield fitting
+            yield replace(fitting, tried=frozenset(proposal.changes))
             return
 
 
-def _tried(wanted: Demand, proposal: Proposal, grounds: tuple[Ground, ...]) -> _Fitting | None:
+def _fitting(proposal: Proposal, demand: Demand, roomy: Iterable[Ground]) -> _Fitting | None:
     """Check the patched spec as any other: read, resolved, estimated, judged."""
-    after = _after(wanted, proposal)
-    if after is None:
-        return None
-    # What is not simulated is cheap, and needs no more: most proposals are found too large by it, and most nodes.
-    for ground in surely_fit(after.asked(simulate=False), grounds):
-        (judged,) = judgements(after.asked(), (ground,))
+    for ground in roomy:
+        (judged,) = judgements(demand.asked(), (ground,))
         if judged.sure and judged.need is not None:
-            return _Fitting(proposal, ground, judged.need)
+            return _Fitting(proposal, ground, judged.need, frozenset(proposal.changes))
     return None
+
+
+def _without_idle(wanted: Demand, proposal: Proposal, demand: Demand, gpu: Gpu | None) -> tuple[Proposal, Demand]:
+    """The proposal without those parts that change no result and without which no more is needed, and its demand.
+
+    They are put together unseen: what one saves elsewhere than at the peak that decides is a change for nothing.
+    """
+    for part in proposal.parts:
+        rest = [other for other in proposal.parts if other is not part]
+        if rest and part.changes[0] in _HARMLESS:
+            less = reduce(_joined, rest)
+            after = _after(wanted, less)
+            if after is not None and _room_asked(after, gpu) <= _room_asked(demand, gpu):
+                proposal, demand = less, after
+    return proposal, demand
+
+
+def _room_asked(demand: Demand, gpu: Gpu | None) -> int:
+    """The most that must be offered, before anything is simulated."""
+    need = demand.need_on(gpu, simulate=False)
+    size = None if isinstance(need, Unknown) else need.required_bytes or need.host_bytes
+    return BEYOND if size is None else size.high
 
 
 def _after(wanted: Demand, proposal: Proposal) -> Demand | None:
@@ -216,6 +247,7 @@ def _joined(first: Proposal, second: Proposal) -> Proposal:
         patch=_both(first.patch, second.patch),
         changes_result=first.changes_result or second.changes_result,
         model=second.model or first.model,
+        parts=(*(first.parts or (first,)), *(second.parts or (second,))),
     )
 
 

@@ -17,7 +17,8 @@ Patch = Mapping[str, Any]
 class Proposal:
     """Changes, with what each is and costs in words.
 
-    `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes.
+    `patch` is a merge patch (RFC 7386) of the spec; `model` is the other model, where that changes. `parts` are the
+    single proposals that it was put together of, none for one that is single itself.
     """
 
     changes: tuple[Change, ...]
@@ -25,6 +26,7 @@ class Proposal:
     patch: Patch
     changes_result: bool
     model: tuple[Architecture, str] | None = None
+    parts: tuple["Proposal", ...] = ()
 
 
 Move = Callable[[Demand, tuple[Ground, ...]], Iterator[Proposal]]

@@ -165,10 +165,10 @@ def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[
 
 def _now(asked: Asked, kind: NodeType, verdict: Verdict, usable: list[Member]) -> Verdict:
     """The verdict with what is free: a node must be there, and have as many GPUs free as the run takes."""
+    if not usable:
+        return Verdict.DOES_NOT_FIT  # whatever is not known of the type: of one that is only assumed nothing is there
     if verdict in (Verdict.DOES_NOT_FIT, Verdict.UNKNOWN):
         return verdict
-    if not usable:
-        return Verdict.DOES_NOT_FIT
     if kind.offer is None or any(m.free is None for m in usable):
         return Verdict.UNKNOWN
     wanted = asked.resources.gpus_per_node
