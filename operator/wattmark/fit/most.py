@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, lru_cache, partial
+from math import isqrt
 
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
@@ -43,7 +44,7 @@ def largest(size: Callable[[int], int], room: int, most: int) -> int:
     """The largest n of 1 to `most` with size(n) <= room, 0 where there is none; `size` never falls.
 
     Steps along the chord: where the size grows evenly, the first finds the largest, and the second that the next one
-    does not fit. Then in turn with halving, which bounds their number where it does not.
+    does not fit. Then in turn with halving the ratio of the ends, for most sizes stand still at first and then grow.
     """
     if most < 1 or (below := size(1)) > room:
         return 0
@@ -52,8 +53,8 @@ def largest(size: Callable[[int], int], room: int, most: int) -> int:
     low, high, steps = 1, most, 0
     while high - low > 1:
         halve = steps > 0 and steps % 2 == 0
-        share = 0.5 if halve else (room - below) / (above - below)
-        at = min(high - 1, low + max(1, int((high - low) * share)))
+        at = isqrt(low * high) if halve else low + int((high - low) * ((room - below) / (above - below)))
+        at = min(high - 1, max(low + 1, at))
         found = size(at)
         if found <= room:
             low, below = at, found
