@@ -144,6 +144,17 @@ def test_what_is_settled_stays_in_use() -> None:
     assert (settled.in_use, settled.reserved) == (20 * MIB, 20 * MIB)
 
 
+def test_what_is_settled_may_have_a_limit() -> None:
+    allocator = Allocator()
+    allocator.allocate(30 * MIB)
+    allocator.release(allocator.allocate(50 * MIB))
+    settled = allocator.settled(90 * MIB)
+    settled.allocate(60 * MIB)
+    assert settled.reserved == 90 * MIB, "what is not used is given back"
+    with pytest.raises(DeviceFullError):
+        settled.allocate(MIB)
+
+
 def test_a_block_is_freed_once() -> None:
     allocator = Allocator()
     block = allocator.allocate(1)

@@ -9,9 +9,11 @@ from wattmark.api.model import Weights
 from wattmark.api.runtime import Attention, QuantizationSpec, QuantizationType
 from wattmark.api.workload import Cache, WorkloadType
 from wattmark.estimate import Gpu, Question, need
+from wattmark.estimate.allocator import DeviceFullError
 from wattmark.estimate.device import scratch_bytes
 from wattmark.estimate.parts import Unknown
-from wattmark.estimate.reserved import reserved
+from wattmark.estimate.reserved import PARTS, least, reserved
+from wattmark.estimate.reserved import simulated as run
 
 GPU = Gpu((8, 0))
 PREFILL = {"inputTokens": 512, "outputTokens": 0}
@@ -27,6 +29,35 @@ def simulated(
     found = reserved(Question(read, resolved, weights, on_gpu=True), scratch_bytes(GPU))
     assert found is None or found.in_use_bytes <= found.reserved_bytes
     return None if found is None else found.reserved_bytes
+
+
+@pytest.mark.parametrize(
+    ("model", "shape", "near"),
+    [
+        pytest.param("gpt2-xl", {"batchSizePerDevice": 8}, 0.0, id="a generation, whose caches free as they grow"),
+        pytest.param(
+            "llama-3.2-1b", {"workload": WorkloadType.TRAINING, "optimizer": "AdamW", "gradientCheckpointing": "Full",
+            "lora": {"rank": 16}, "gradientAccumulationSteps": 2}, 0.0, id="a training step, computed again",
+        ),
+        pytest.param("google/vit-large-patch16-384", {"batchSizePerDevice": 100}, 1.0, id="images: all is needed"),
+        pytest.param("bert", {"batchSizePerDevice": 1}, 0.5, id="where both ends are close, nothing is looked for"),
+    ],
+)  # fmt: skip
+def test_the_least_lies_between_what_is_in_use_and_what_is_reserved(
+    model: str, shape: dict[str, Any], near: float
+) -> None:
+    read = known(model)
+    resolved = asked(read, shape.pop("workload", WorkloadType.INFERENCE), **shape)
+    question, scratch = Question(read, resolved, Weights.RANDOM, on_gpu=True), scratch_bytes(GPU)
+    found = reserved(question, scratch)
+    assert found is not None
+    told, grain = least(question, scratch, found), found.reserved_bytes // PARTS
+    assert found.in_use_bytes <= told <= found.reserved_bytes
+    assert abs(told - found.in_use_bytes - near * (found.reserved_bytes - found.in_use_bytes)) <= grain
+    assert run(question, scratch, told + grain // 2 + 1) is not None
+    if told - grain > found.in_use_bytes:
+        with pytest.raises(DeviceFullError):
+            run(question, scratch, told - grain)
 
 
 @pytest.mark.parametrize(

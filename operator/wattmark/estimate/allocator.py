@@ -118,9 +118,9 @@ class Allocator:
             self._remove(block)
             self.reserved -= block.size
 
-    def settled(self) -> "Allocator":
+    def settled(self, limit: int | None = None) -> "Allocator":
         """Another one in the same state, in which what is handed out now stays so: cheaper than to begin anew."""
-        other = Allocator()
+        other = Allocator(limit)
         beside = Block(-1, 0, small=False)  # stands for what is handed out
         for *_, block in (*self._small, *self._large):
             other._add(Block(block.address, block.size, block.small, before=None if _whole(block) else beside))

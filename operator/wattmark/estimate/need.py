@@ -15,6 +15,7 @@ from wattmark.estimate.interval import MIB, Interval, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.reserved import Simulated, order_is_known, reserved
+from wattmark.estimate.reserved import least as least_reserved
 from wattmark.estimate.transformer import HELD_WIDTHS
 from wattmark.models import Architecture, Family, Head
 
@@ -70,14 +71,24 @@ def need(
     Not to `simulate` takes a twentieth of the time, and gives shares for all, without the components: a high end of
     what must be offered that is never above the other.
     """
-    found = reckoned(architecture, resolved, weights, gpu, simulate=simulate)
+    found = _reckoned(architecture, resolved, weights, gpu, simulate=simulate, replay=simulate)
     return found if isinstance(found, Unknown) else found.told(itemized=simulate)
 
 
 def reckoned(
     architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None, *, simulate: bool = True
 ) -> Reckoned | Unknown:
-    """The same before it is told, for whoever looks for what fits: to tell a need takes longer than to reckon it."""
+    """The same before it is told, for whoever looks for what fits: to tell a need takes longer than to reckon it.
+
+    What must be there is likely the middle between segments in use and all that are reserved: the least on which the
+    simulated allocator comes to its end takes more simulations, and moves neither end.
+    """
+    return _reckoned(architecture, resolved, weights, gpu, simulate=simulate, replay=False)
+
+
+def _reckoned(
+    architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None, *, simulate: bool, replay: bool
+) -> Reckoned | Unknown:
     itself = _Itself(architecture)
     found = _once(itself, resolved, weights, gpu is not None)
     if isinstance(found, Unknown):
@@ -95,14 +106,16 @@ def reckoned(
     devices = resolved.devices or 1
     host = host_of_gpu_run(weights, question.count.total * question.formats.weight, devices)
     parts = (*peak.parts, within)
-    simulated = _simulated(itself, resolved, weights, scratch_bytes(gpu)) if simulate else None
+    about = itself, resolved, weights, scratch_bytes(gpu)
+    simulated = _simulated(*about) if simulate else None
     if simulated is None:
         # Where a simulation would tell, what it may tell at least.
         told = not simulate and order_is_known(question)
         logits = found.logits if question.training and not told else 0
         beyond = _shares(allocated, logits, training=question.training)
     else:
-        beyond = _of(simulated, allocated, training=question.training)
+        least = _least(*about, simulated) if replay else None
+        beyond = _of(simulated, least, allocated, training=question.training)
     return on_gpu(peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
 
 
@@ -155,21 +168,30 @@ def _simulated(of: _Itself, resolved: Resolved, weights: Weights, scratch: int) 
     return None if isinstance(found, Unknown) else reserved(found.question, scratch)
 
 
-def _of(simulated: Simulated, allocated: Interval, *, training: bool) -> Beyond:
-    """What the simulated allocator takes beyond what is allocated; what of it must be there lies in the middle."""
+@lru_cache(2048)
+def _least(of: _Itself, resolved: Resolved, weights: Weights, scratch: int, simulated: Simulated) -> int:
+    found = _once(of, resolved, weights, True)
+    assert not isinstance(found, Unknown)  # it was simulated
+    return least_reserved(found.question, scratch, simulated)
+
+
+def _of(simulated: Simulated, least: int | None, allocated: Interval, *, training: bool) -> Beyond:
+    """What the simulated allocator takes beyond what is allocated; what of it must be there lies in the middle, if the
+    `least` is not known."""
     in_use = max(simulated.in_use_bytes, allocated.likely)
     rests, unused = in_use - allocated.likely, max(0, simulated.reserved_bytes - in_use)
-    must, cached = rests + unused // 2, unused - unused // 2
+    kept = unused // 2 if least is None else min(unused, max(0, least - in_use))
+    must, cached = rests + kept, unused - kept
     most = max(_rounding(allocated, training=training).high, rests + unused + 2 * SEGMENT_BYTES)
     return Beyond(
         Part(
             ComponentName.ALLOCATOR_ROUNDING,
             Interval(rests // 2, must, most),
-            "of a simulated allocator, less allocated: between segments in use and all that are reserved",
+            "the least on which the simulated allocator comes to its end, less what is allocated",
         ),
         Part(
             ComponentName.ALLOCATOR_CACHE,
-            Interval(0, cached, cached),
+            Interval(0, cached, unused),
             "reserved where there is room, less that: given back before memory runs out",
         ),
     )

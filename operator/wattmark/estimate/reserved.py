@@ -13,7 +13,7 @@ from functools import lru_cache
 
 from wattmark.api.model import Weights
 from wattmark.api.workload import WorkloadType
-from wattmark.estimate.allocator import Allocator, Block
+from wattmark.estimate.allocator import Allocator, Block, DeviceFullError
 from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Cache, Layers, Memory
@@ -26,12 +26,15 @@ SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
 
 
+PARTS = 32  # to one part in so many of what is reserved the least is looked for: each look is a simulation more
+
+
 @dataclass(frozen=True, slots=True)
 class Simulated:
     """The allocator's peaks in bytes: what it takes where there is room, and what of that is in use at once.
 
     What it must have lies between the two: under pressure it gives back what is not used, and then places the rest
-    otherwise than it did where there was room.
+    otherwise than it did where there was room. See `least`.
     """
 
     reserved_bytes: int
@@ -46,13 +49,33 @@ def reserved(question: Question, scratch: int) -> Simulated | None:
     return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
 
 
+def least(question: Question, scratch: int, found: Simulated) -> int:
+    """The fewest bytes of a device on which it comes to its end, of a question with such peaks, to one part in PARTS.
+
+    Mostly next to nothing but the segments in use is needed: that is tried first.
+    """
+    low, enough, grain = found.in_use_bytes, found.reserved_bytes, found.reserved_bytes // PARTS
+    at = low + grain
+    while enough - low > grain:
+        try:
+            simulated(question, scratch, at)
+            enough = at
+        except DeviceFullError:
+            low = at
+        at = (low + enough) // 2
+    return (low + enough) // 2
+
+
 def order_is_known(question: Question) -> bool:
     """Whether there is a simulation of this."""
     return followed(question) or _described(question)
 
 
-def simulated(question: Question, scratch: int) -> Memory | None:
-    """The allocator at the end, with what it held at most."""
+def simulated(question: Question, scratch: int, limit: int | None = None) -> Memory | None:
+    """The allocator at the end, with what it held at most; DeviceFullError on a device with fewer bytes than it needs.
+
+    Loaded it is on any device: that takes what is there at the end, and a tied projection for a moment.
+    """
     if not order_is_known(question):
         return None
     found = units(question)
@@ -60,7 +83,7 @@ def simulated(question: Question, scratch: int) -> Memory | None:
         return None
     untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
     parts = in_order(question, found) if question.training else ((1, found.rest), *found.layers)
-    memory = Memory(_loaded(parts, untied, question.formats.weight).settled())
+    memory = Memory(_loaded(parts, untied, question.formats.weight).settled(limit))
     if question.training:
         steps(question, found).run(memory, scratch)
     else:
