@@ -16,7 +16,7 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate.allocator import Allocator, Block, DeviceFullError
 from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Cache, Layers, Memory
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Cache, Layers, Memory, tables
 from wattmark.estimate.tensors import Tensor, units
 from wattmark.estimate.training_step import followed, in_order, steps
 from wattmark.models import Family
@@ -178,8 +178,8 @@ def _embedded(question: Question, memory: Memory, layers: Layers, length: int) -
         return [embedded], embedded
     memory.take(layers.tokens * INDEX_BYTES)
     words = memory.take(hidden)
-    if layers.turns:
-        return [words, *layers.tables(length)], words
+    if architecture.decoder and architecture.decoder.rotary:
+        return [words, *tables(memory, architecture.decoder, question.formats, length)], words
     if question.architecture.decoder:
         return [words, memory.take(positions)], memory.take(hidden)
     # The embeddings' norm reads their sum.

@@ -13,7 +13,6 @@ from wattmark.models import Norm, Stack
 ACTIVATIONS = frozenset({"gelu", "gelu_pytorch_tanh", "silu", "swish", "relu", "gelu_new"})
 MOST_LAYERS = 160  # that are followed: no model has more, and each takes its time
 STATISTIC_BYTES = 4  # norms' means and attention's log-sum-exp are fp32
-NEOX_TURNED = 4  # of a head's width, one part in so many is turned where the layer's halves are side by side
 
 
 class Memory:
@@ -39,6 +38,26 @@ class Memory:
             self.drop(tensor)
             tensor = made
         return tensor
+
+
+def tables(memory: Memory, stack: Stack, formats: Formats, length: int) -> list[Block]:
+    """Cosines and sines of so many positions, for all layers: computed in fp32, and lowered where the stream is lower.
+
+    LlamaRotaryEmbedding.forward, and what is like it.
+    """
+    elements = length * stack.turned_dim
+    angles = [memory.take(elements // 2 * 4), memory.take(elements * 4)]
+    waves = []
+    for _ in range(2):
+        wave = memory.take(elements * 4)
+        waves.append(memory.take(elements * 4))
+        memory.drop(wave)
+    if formats.stream == 4:
+        memory.drop(*angles)
+        return waves
+    lowered = [memory.take(elements * formats.stream) for _ in waves]
+    memory.drop(*angles, *waves)
+    return lowered
 
 
 class Cache:
@@ -86,24 +105,6 @@ class Layers:
         self._kept, self._repeated = keys * stack.kv_width * size, keys * stack.query_width * size
         self._width = tokens * stack.intermediate * size
         self._small_are_placed = False
-
-    @property
-    def turns(self) -> bool:
-        """Whether positions turn queries and keys."""
-        return self._stack.rotary
-
-    def tables(self, length: int) -> list[Block]:
-        """Cosines and sines of so many positions, for all layers: computed in fp32."""
-        memory = self._memory
-        elements = length * self._stack.head_dim // (NEOX_TURNED if self._stack.parallel else 1)
-        angles = [memory.take(elements // 2 * 4), memory.take(elements * 4)]
-        for _ in range(2):
-            wave = memory.take(elements * 4)
-            angles.append(memory.take(elements * 4))
-            memory.drop(wave)
-        tables = [memory.take(elements * self._formats.compute) for _ in range(2)]
-        memory.drop(*angles)
-        return tables
 
     def norm(self, size: int | None = None, rows: int | None = None) -> Block:
         """The normalized version of a tensor of so many bytes (default: hidden states) with so many rows."""
@@ -241,13 +242,13 @@ class Layers:
             attended = memory.take(self.hidden)
             memory.drop(context, joint)
             return attended
-        if stack.parallel:
-            turned = [self._turned(self._query // NEOX_TURNED), self._turned(self._key // NEOX_TURNED)]
-            query = memory.follow(turned[0], self._query)
-            key = memory.follow(turned[1], self._key)
+        sizes = self._query, self._key
+        turning = [size * stack.turned_dim // stack.head_dim for size in sizes]
+        if stack.fused_gate:  # Phi-3 puts a query together again before it turns a key
+            query, key = (memory.follow(self._turned(t), size) for t, size in zip(turning, sizes, strict=True))
         else:
-            query = memory.follow(self._turned(self._query), self._query)
-            key = memory.follow(self._turned(self._key), self._key)
+            turned = [self._turned(size) for size in turning]
+            query, key = (memory.follow(t, size) for t, size in zip(turned, sizes, strict=True))
         self._cache.write(self._number, self._kept)
         memory.drop(key)
         # Queries are put together anew, head by head; so then is the kernel's result, which a copy orders.

@@ -1,6 +1,5 @@
 """Fused attention of a layer in training: queries, keys and values, turned, and the kernel with its way back."""
 
-from wattmark.estimate.sequence import NEOX_TURNED
 from wattmark.estimate.tape import Gradients, Value
 from wattmark.estimate.trained_parts import TrainedParts
 from wattmark.models import Norm
@@ -69,28 +68,25 @@ class TrainedAttention(TrainedParts):
     def _turned_parts(self, query: Value, key: Value) -> tuple[Value, Value]:
         """Both turned in a part of their width, with the rest put behind it again."""
         stack, tape = self._stack, self._tape
-        share = NEOX_TURNED if stack.parallel else 1
-        turning = [self._sliced(given, share) for given in (query, key)]
-        given = zip(turning, (query, key), (stack.query_width, stack.kv_width), strict=True)
-        made: list[Value] = []
-        if share > 1:
-            turned = [self._turned(part, width // share) for (part, _), _, width in given]
-            made = [
-                self._joined(one, rest, whole)
-                for one, (_, rest), whole in zip(turned, turning, (query, key), strict=True)
-            ]
-        else:
+        turning = [self._sliced(given) for given in (query, key)]
+        widths = [heads * stack.turned_dim for heads in (stack.heads, stack.kv_heads)]
+        given = list(zip(turning, (query, key), widths, strict=True))
+        if stack.fused_gate:  # Phi-3 puts a query together again before it turns a key
             made = [self._joined(self._turned(part, width), rest, whole) for (part, rest), whole, width in given]
+        else:
+            turned = [self._turned(part, width) for (part, _), _, width in given]
+            made = [self._joined(one, rest, whole) for one, ((_, rest), whole, _) in zip(turned, given, strict=True)]
         for part, rest in turning:
             tape.drop(part, rest)
         first, second = made
         return first, second
 
-    def _sliced(self, given: Value, share: int) -> tuple[Value, Value]:
+    def _sliced(self, given: Value) -> tuple[Value, Value]:
         """The part of heads that is turned, and the rest."""
-        tape = self._tape
-        part, rest = tape.view(given, given.size // share), tape.view(given, given.size - given.size // share)
-        if share > 1:
+        tape, stack = self._tape, self._stack
+        size = given.size * stack.turned_dim // stack.head_dim
+        part, rest = tape.view(given, size), tape.view(given, given.size - size)
+        if size < given.size:
             tape.record(part, (), lambda _: [(given, tape.take(given.size))])
         else:
             tape.record(part, (), lambda gradient: [(given, tape.held(gradient))])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Block
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, NEOX_TURNED, Memory
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, tables
 from wattmark.estimate.tape import Places, Program
 from wattmark.estimate.tensors import Tensor, Units
 from wattmark.estimate.trained_parts import Shape
@@ -148,8 +148,8 @@ class Steps:
         words = memory.take(hidden)
         if stack.rotary:
             hidden_ones = [self._window(memory)] if shape.masked else []
-            tables = self._tables(memory)
-            return [words, *tables, *hidden_ones], words, None
+            turning = tables(memory, stack, self.layer.formats, shape.length)
+            return [words, *turning, *hidden_ones], words, None
         held, given = [words, memory.take(hidden // shape.batch)], memory.take(hidden)
         if not stack.hidden_dropout:
             return held, given, None
@@ -167,22 +167,6 @@ class Steps:
         both = memory.take(pairs)
         memory.drop(earlier, within)
         return both
-
-    def _tables(self, memory: Memory) -> list[Block]:
-        """Cosines and sines of the positions, computed in fp32."""
-        stack, formats, length = self.layer.stack, self.layer.formats, self.layer.shape.length
-        elements = length * stack.head_dim // (NEOX_TURNED if stack.parallel else 1)
-        angles = [memory.take(elements // 2 * 4), memory.take(elements * 4)]
-        tables = []
-        for _ in range(2):
-            wave = memory.take(elements * 4)
-            tables.append(memory.take(elements * 4))
-            memory.drop(wave)
-        wide = tables if formats.stream < 4 else []
-        if wide:
-            tables = [memory.take(elements * formats.stream) for _ in wide]
-        memory.drop(*angles, *wide)
-        return tables
 
     def _embeddings(self, memory: Memory, gradients: list[Block]) -> list[Block]:
         """With the embedding's gradient; of a tied one it is added to the projection's, which comes first."""

@@ -107,7 +107,8 @@ class Stack:
 
     `activation` is transformers' name of the function; `inner_dropout` tells that dropout stands between the two
     matrices of the feed-forward part as well; `fused_projections` that one matrix gives query, key and value, and
-    `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions;
+    `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions, in `rotary_dim`
+    elements of each head, 0 where in all;
     `query_key_norms` that they are normalized head by head. `parallel` tells that attention and feed-forward read the
     same hidden state, `shared_norm` that they share its normalized version too; `norms_behind` that the result of each
     is normalized before it is added, `post_norms` that only the sum is; `holds_attended` that the layer holds what
@@ -135,6 +136,7 @@ class Stack:
     fused_projections: bool = False
     fused_gate: bool = False
     rotary: bool = False
+    rotary_dim: int = 0
     query_key_norms: bool = False
     parallel: bool = False
     shared_norm: bool = False
@@ -159,6 +161,11 @@ class Stack:
     experts_per_token: int = 0
     hidden_dropout: float = 0.0
     attention_dropout: float = 0.0
+
+    @property
+    def turned_dim(self) -> int:
+        """Elements of a head that positions turn, where they turn any."""
+        return self.rotary_dim or self.head_dim
 
     @property
     def query_width(self) -> int:

@@ -10,18 +10,20 @@ TOKEN = Per.DECODER_TOKEN
 def gpt_neox(fields: Fields) -> Architecture:
     """GPT-NeoX: rotary positions on a part of each head; attention and feed-forward side by side or in turn."""
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_attention_heads")
+    head_dim = divides("hidden_size", hidden, heads)
     stack = Stack(
         layers=fields.integer("num_hidden_layers"),
         hidden=hidden,
         heads=heads,
         kv_heads=heads,
-        head_dim=divides("hidden_size", hidden, heads),
+        head_dim=head_dim,
         intermediate=fields.integer("intermediate_size"),
         norm=Norm.LAYER,
         causal=True,
         activation=fields.text("hidden_act", default="gelu"),
         fused_projections=True,
         rotary=True,
+        rotary_dim=int(head_dim * fields.share("rotary_pct", default=0.25)),
         parallel=fields.flag("use_parallel_residual", default=True),
         fp32_softmax=True,
         hidden_dropout=fields.share("hidden_dropout", default=0.0),

@@ -14,17 +14,25 @@ def gptj(fields: Fields) -> Architecture:
     """GPT-J: one normalization a layer, read by attention and feed-forward alike; an output projection with a bias."""
     hidden, heads = fields.integer("n_embd", "hidden_size"), fields.integer("n_head", "num_attention_heads")
     layers = fields.integer("n_layer", "num_hidden_layers")
+    head_dim = divides("n_embd", hidden, heads)
+    # With null the whole of a head is turned, by tables as wide as the model.
+    rotary = (
+        None
+        if "rotary_dim" in fields and fields.raw("rotary_dim") is None
+        else fields.integer("rotary_dim", default=64)
+    )
     stack = Stack(
         layers=layers,
         hidden=hidden,
         heads=heads,
         kv_heads=heads,
-        head_dim=divides("n_embd", hidden, heads),
+        head_dim=head_dim,
         intermediate=fields.integer("n_inner", default=4 * hidden),
         norm=Norm.LAYER,
         causal=True,
         activation=fields.text("activation_function", default="gelu_new"),
         rotary=True,
+        rotary_dim=rotary or head_dim,
         parallel=True,
         shared_norm=True,
         unfused_attention=True,
@@ -33,11 +41,6 @@ def gptj(fields: Fields) -> Architecture:
         returns_scores=True,
         hidden_dropout=fields.share("resid_pdrop", default=0.0),
         attention_dropout=fields.share("attn_pdrop", default=0.0),
-    )
-    rotary = (
-        hidden
-        if "rotary_dim" in fields and fields.raw("rotary_dim") is None
-        else fields.integer("rotary_dim", default=64)
     )
     vocab = fields.integer("vocab_size")
     positions = fields.integer("n_positions", "max_position_embeddings", default=2048)
@@ -60,7 +63,10 @@ def gptj(fields: Fields) -> Architecture:
         max_positions=positions,
         tied=tied,
         checkpoint_tied=tied,
-        table_bytes=layers * positions * rotary * FP32_BYTES,  # each layer keeps sines and cosines of its own
+        table_bytes=layers
+        * positions
+        * (rotary or hidden)
+        * FP32_BYTES,  # each layer keeps sines and cosines of its own
     )
 
 

@@ -53,6 +53,7 @@ def phi3(fields: Fields) -> Architecture:
         stack,
         fused_projections=True,
         fused_gate=True,
+        rotary_dim=int(stack.head_dim * fields.share("partial_rotary_factor", default=1.0)),
         hidden_dropout=dropout,
         window_tokens=window,
         window_layers=stack.layers if window else 0,
