@@ -8,7 +8,7 @@ from tests.torch.test_trace import AMPERE, order, trace
 from wattmark import models
 from wattmark.api.answers import Need
 from wattmark.api.order import RunOrder
-from wattmark.api.runtime import Precision
+from wattmark.api.runtime import Attention, Precision
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Question, need
 from wattmark.estimate.device import scratch_bytes
@@ -197,6 +197,64 @@ def test_reserved_memory_of_a_training_step_is_what_a_trace_finds(
     error = fewest / must - 1
     print(f"{name:14} least     traced {must:>12} said {fewest:>12} {error:+.2%}")
     assert abs(error) < STEP_BEYOND.get((name, batch), LEAST_BOUND)
+
+
+# Forward passes (no tokens written) and generations whose reserved memory is simulated, of models as they are: name,
+# batch, tokens, tokens written, precision, attention. Where layers or words are many, with fewer of them: a trace takes
+# as long as there are operators.
+EAGER = Attention.EAGER
+PASSES = [
+    pytest.param("google/gemma-2-2b", 4, 1024, 0, "bf16", None, id="norms behind both parts, capped scores"),
+    pytest.param("google/gemma-2-2b", 16, 256, 6, "bf16", None, id="and a cache that slides in every other layer"),
+    pytest.param("google/gemma-2-9b", 2, 512, 0, "fp32", None, id="in fp32"),
+    pytest.param(
+        "mistralai/Mixtral-8x7B-v0.1", 4, 1024, 0, "bf16", None, id="experts whose results are weighed in fp32"
+    ),
+    pytest.param("mistralai/Mixtral-8x7B-v0.1", 64, 128, 6, "bf16", None, id="and what they write"),
+    pytest.param("Qwen/Qwen3-30B-A3B", 7, 1500, 0, "bf16", None, id="experts whose results are weighed as they are"),
+    pytest.param("Qwen/Qwen3-30B-A3B", 4, 1024, 0, "bf16", None, id="of 48 layers the second pass is not all followed"),
+    pytest.param("EleutherAI/gpt-j-6b", 8, 500, 4, "bf16", None, id="scores in fp32, and given back"),
+    pytest.param("Salesforce/codegen-350M-mono", 8, 500, 4, "bf16", None, id="turned in fp32 as well"),
+    pytest.param("EleutherAI/gpt-neo-125m", 8, 1000, 4, "bf16", None, id="with masks of the layers' own"),
+    pytest.param("HuggingFaceTB/SmolLM2-135M", 16, 500, 6, "bf16", EAGER, id="eager attention with grouped heads"),
+    pytest.param("meta-llama/Llama-3.1-8B", 2, 1000, 0, "fp16", EAGER, id="whose softmax raises fp16 by itself"),
+    pytest.param("openai-community/gpt2", 16, 333, 6, "fp32", EAGER, id="of one matrix"),
+    pytest.param("EleutherAI/pythia-160m", 16, 333, 6, "bf16", EAGER, id="side by side with the feed-forward part"),
+    pytest.param("microsoft/Phi-3-mini-4k-instruct", 4, 700, 4, "bf16", EAGER, id="under a window's mask"),
+    pytest.param("google-bert/bert-base-uncased", 32, 384, None, "bf16", EAGER, id="of an encoder"),
+    pytest.param("distilbert/distilbert-base-uncased", 32, 384, None, "fp16", EAGER, id="of one without types"),
+    pytest.param("WinKawaks/vit-small-patch16-224", 64, None, None, "fp16", EAGER, id="of a vision transformer"),
+    pytest.param("google-t5/t5-small", 16, 512, 0, "bf16", None, id="an encoder and a decoder"),
+    pytest.param("google-t5/t5-small", 16, 300, 8, "fp32", None, id="and what they write"),
+    pytest.param("google-t5/t5-base", 16, 512, 0, "fp16", None, id="which look whether fp16 has overflowed"),
+    pytest.param("google/flan-t5-base", 8, 512, 6, "bf16", None, id="with gates"),
+    pytest.param("albert/albert-base-v2", 32, 512, None, "bf16", None, id="embeddings that a matrix widens"),
+    pytest.param("albert/albert-xxlarge-v2", 8, 300, None, "fp32", EAGER, id="with eager attention"),
+]
+# What is not the trace's to the byte: how far it may be, and why.
+PASSES_BEYOND = {
+    ("mistralai/Mixtral-8x7B-v0.1", 64): 0.015,  # what is a few hundred bytes a sample is not followed in later steps
+    ("Qwen/Qwen3-30B-A3B", 4): 0.015,  # see above
+}
+
+
+@pytest.mark.parametrize(("name", "batch", "tokens", "written", "precision", "attention"), PASSES)
+def test_reserved_memory_of_a_pass_is_what_a_trace_finds(
+    name: str, batch: int, tokens: int | None, written: int | None, precision: str, attention: Attention | None
+) -> None:
+    known = models.lookup(name)
+    assert known is not None
+    shape: dict[str, Any] = {"batchSizePerDevice": batch}
+    if tokens:
+        text = {"inputTokens": tokens} | ({} if written is None else {"outputTokens": written})
+        shape["input"] = {"text": text}
+    workload = {"type": "Inference", "inference": shape}
+    told = order(dict(known.config), workload, Precision(precision), attention or Attention.AUTO)
+    found, said = trace(told, AMPERE).reserved_bytes, simulated_peak(told)
+    assert found is not None and said is not None
+    error = said / found.likely - 1
+    print(f"{name:36} reserved  traced {found.likely:>12} said {said:>12} {error:+.3%}")
+    assert abs(error) <= PASSES_BEYOND.get((name, batch), 0)
 
 
 def simulated_peak(told: RunOrder) -> int | None:

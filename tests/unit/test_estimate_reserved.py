@@ -72,10 +72,23 @@ def test_the_least_lies_between_what_is_in_use_and_what_is_reserved(
         pytest.param("distilbert-base-uncased", {}, id="one that frees attention's result earlier"),
         pytest.param("roberta-base", {}, id="one whose positions are each sample's own"),
         pytest.param("vit-base", {}, id="a vision transformer"),
+        pytest.param("gemma-2-2b", PREFILL, id="norms behind both parts of a layer, and capped scores"),
+        pytest.param("mistralai/Mixtral-8x7B-v0.1", PREFILL, id="a mixture of experts"),
+        pytest.param("Qwen/Qwen3-30B-A3B", PREFILL, id="one whose routes are lowered"),
+        pytest.param("gpt-j-6b", PREFILL, id="a class without fused attention"),
+        pytest.param("Salesforce/codegen-350M-mono", PREFILL, id="one with a joint matrix"),
+        pytest.param("EleutherAI/gpt-neo-125m", PREFILL, id="one with masks of its own"),
+        pytest.param("t5-base", PREFILL, id="an encoder-decoder"),
+        pytest.param("google/flan-t5-base", PREFILL, id="with gates"),
+        pytest.param("albert-base-v2", {}, id="embeddings that are projected, and layers that share weights"),
     ],
 )
-def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any]) -> None:
-    few, many = (simulated(model, batchSizePerDevice=size, **shape) for size in (1, 64))
+@pytest.mark.parametrize("attention", [None, Attention.EAGER])
+def test_a_forward_pass_is_simulated(model: str, shape: dict[str, Any], attention: Attention | None) -> None:
+    if attention is Attention.EAGER and "t5" in model:
+        pytest.skip("T5's eager attention is not followed")
+    changes = {"attention": attention} if attention else None
+    few, many = (simulated(model, changes, batchSizePerDevice=size, **shape) for size in (1, 64))
     assert few is not None and many is not None
     assert 0 < few < many
 
@@ -104,12 +117,13 @@ def test_a_step_of_training_is_simulated(model: str, shape: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("model", "changes", "shape"),
     [
-        pytest.param("t5-base", {}, {}, id="an encoder-decoder"),
-        pytest.param("mistralai/Mixtral-8x7B-v0.1", {}, PREFILL, id="a mixture of experts"),
-        pytest.param("albert-base-v2", {}, {}, id="embeddings that are projected"),
-        pytest.param("gemma-2-2b", {}, PREFILL, id="norms behind both parts of a layer"),
-        pytest.param("gpt-j-6b", {}, PREFILL, id="a class without fused attention"),
-        pytest.param("bert", {"attention": Attention.EAGER}, {}, id="eager attention"),
+        pytest.param("t5-base", {"attention": Attention.EAGER}, {}, id="eager attention with a bias"),
+        pytest.param("microsoft/deberta-v3-base", {}, {}, id="positions that are attended to apart"),
+        pytest.param("openai/whisper-tiny", {}, {}, id="an encoder that hears"),
+        pytest.param("bert", {"attention": Attention.EAGER}, TRAINING, id="a step with eager attention"),
+        pytest.param("gemma-2-2b", {}, TRAINING, id="or with norms behind both parts of a layer"),
+        pytest.param("mistralai/Mixtral-8x7B-v0.1", {}, TRAINING, id="of a mixture of experts"),
+        pytest.param("albert-base-v2", {}, TRAINING, id="of layers that share their weights"),
         pytest.param("mistral-7b-v0.1", {}, PREFILL | {"inputTokens": 5000}, id="a window shorter than the input"),
         pytest.param("mistral-7b-v0.1", {}, {"inputTokens": 4000, "outputTokens": 200}, id="or than input and output"),
         pytest.param("gpt2", {"cache": Cache.STATIC}, PREFILL | {"outputTokens": 8}, id="a static cache"),
@@ -128,7 +142,7 @@ def test_what_has_not_been_compared_with_a_trace_is_not_simulated(
     assert simulated(model, changes, **shape) is None
 
 
-@pytest.mark.parametrize("model", ["gpt2", "llama-3.2-1b", "microsoft/Phi-3-mini-4k-instruct"])
+@pytest.mark.parametrize("model", ["gpt2", "llama-3.2-1b", "microsoft/Phi-3-mini-4k-instruct", "gemma-2-2b"])
 def test_a_generation_needs_more_the_longer_it_is(model: str) -> None:
     shape = {"inputTokens": 16, "batchSizePerDevice": 64}
     few, some, many = (

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.test_estimate_sequence import BERT, GPT2, LLAMA
+from tests.unit.test_estimate_forward_layer import BERT, GPT2, LLAMA
 
 from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Allocator

@@ -27,6 +27,11 @@ class Formats:
         return self.weight != self.compute
 
     @property
+    def overflows(self) -> bool:
+        """Whether arithmetic is fp16's, of which some classes look whether it has."""
+        return self.raised_at_once
+
+    @property
     def stream(self) -> int:
         """Bytes of an element of the residual stream: autocast keeps normalizations and sums in fp32."""
         return self.weight if self.mixed and not self.narrow_stream else self.compute

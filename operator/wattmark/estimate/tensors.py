@@ -51,8 +51,11 @@ class Units:
         return (*inner, *self.rest)
 
 
-def units(question: Question) -> Units | Unknown:
-    """The model's parameters, with its adapters, or why they are not known one by one."""
+def units(question: Question, *, shared: bool = False) -> Units | Unknown:
+    """The model's parameters, with its adapters, or why they are not known one by one.
+
+    Of layers that share their parameters, which nothing divides, those that are stored if they may be `shared`.
+    """
     architecture = question.architecture
     if not question.stacks or architecture.audio is not None:
         return Unknown(f"the closed form does not know how a model of type {architecture.model_type} is divided")
@@ -62,16 +65,17 @@ def units(question: Question) -> Units | Unknown:
     layers = []
     for stack in question.stacks:
         own = [weight for weight in weights if _belongs(weight, stack, question)]
-        if any(weight.count % stack.layers for weight in own):
+        copies = min(weight.count for weight in own)
+        if copies < stack.layers and not shared:
             return Unknown(f"the closed form does not know how shared layers ({architecture.model_type}) are divided")
-        inner = tuple(_within(own, stack, question))
+        inner = tuple(_within(own, stack, question, copies))
         added = tuple(
-            Tensor(weight.outputs, weight.inputs, weight.count // stack.layers)
+            Tensor(weight.outputs, weight.inputs, weight.count // copies)
             for weight in adapters
             if _belongs(weight, stack, question)
         )
         frozen = tuple(Tensor(t.rows, t.columns, t.count, trained=question.adapters is None) for t in inner)
-        layers.append((stack.layers, (*frozen, *added)))
+        layers.append((copies, (*frozen, *added)))
     return Units(
         tuple(layers), tuple(Tensor(t.rows, t.columns, t.count, trained=question.adapters is None) for t in rest)
     )
@@ -101,12 +105,12 @@ def _plain(weight: Weights, count: int) -> Iterator[Tensor]:
         yield Tensor(weight.outputs, 1, count)
 
 
-def _within(weights: list[Weights], stack: Stack, question: Question) -> Iterator[Tensor]:
+def _within(weights: list[Weights], stack: Stack, question: Question, copies: int) -> Iterator[Tensor]:
     """One layer's parameters: some matrices are one, a mixture's experts are, and GPT-2's stand on their side."""
     sideways = question.architecture.model_type == "gpt2"
     joined: list[Weights] = []
     for weight in weights:
-        count = weight.count // stack.layers
+        count = weight.count // copies
         part = weight.name.rpartition(".")[2]
         if weight.kind is Kind.EXPERT and part != "router":
             experts = count if part == "down" else count // (2 if stack.gated else 1)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 
 from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Block
+from wattmark.estimate.loading import in_order
 from wattmark.estimate.question import Question
 from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, tables
 from wattmark.estimate.tape import Places, Program
-from wattmark.estimate.tensors import Tensor, Units
+from wattmark.estimate.tensors import Units
 from wattmark.estimate.trained_parts import Shape
 from wattmark.estimate.training_programs import (
     INDEX_BYTES,
@@ -24,7 +25,7 @@ from wattmark.estimate.training_programs import (
     layer_programs,
     sorted_bytes,
 )
-from wattmark.models import Family, Kind, Norm, Stack
+from wattmark.models import Family, Stack
 
 STEPS = 2
 # Layers at either end that are followed in full where not all are: those between find what comes and goes in a layer
@@ -211,20 +212,6 @@ def followed(question: Question) -> bool:
     odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or some
     other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS or architecture.projected_embeddings
     return not odd and not other and stack.activation in ACTIVATIONS
-
-
-def in_order(question: Question, found: Units) -> tuple[tuple[int, tuple[Tensor, ...]], ...]:
-    """The parameters as the class has them, each part with how often it comes: embeddings, layers, what is behind."""
-    ((stack, _),) = question.passes
-    embeddings = (weight for weight in question.stored if weight.name.startswith("embeddings."))
-    first = sum(2 if weight.bias and weight.kind is not Kind.OTHER else 1 for weight in embeddings)
-    ((count, inner),) = found.layers
-    if stack.fused_projections and question.adapters is None:
-        # One matrix for query, key and value is told last. Phi-3's, without a bias, comes behind attention's other one.
-        joint, place = (2, 0) if stack.norm is Norm.LAYER else (1, 1)
-        others, last = inner[:-joint], inner[-joint:]
-        inner = (*others[:place], *last, *others[place:])
-    return (1, found.rest[:first]), (count, inner), (1, found.rest[first:])
 
 
 def steps(question: Question, found: Units) -> Steps:

@@ -107,18 +107,20 @@ class Stack:
 
     `activation` is transformers' name of the function; `inner_dropout` tells that dropout stands between the two
     matrices of the feed-forward part as well; `fused_projections` that one matrix gives query, key and value, and
-    `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions, in `rotary_dim`
-    elements of each head, 0 where in all;
-    `query_key_norms` that they are normalized head by head. `parallel` tells that attention and feed-forward read the
-    same hidden state, `shared_norm` that they share its normalized version too; `norms_behind` that the result of each
-    is normalized before it is added, `post_norms` that only the sum is; `holds_attended` that the layer holds what
-    attention gave until its own end, `holds_activated` that it holds what the activation gave so long;
-    `attended_undropped` that no dropout stands behind attention's last matrix.
+    `fused_gate` that one gives gate and up; `rotary` that queries and keys are turned by their positions, in
+    `rotary_dim` elements of each head, 0 where in all; `query_key_norms` that they are normalized head by head.
+    `parallel` tells that attention and feed-forward read the same hidden state, `shared_norm` that they share its
+    normalized version too; `norms_behind` that the result of each is normalized before it is added, `post_norms` that
+    only the sum is; `holds_attended` that the layer holds what attention gave until its own end, `holds_activated` that
+    it holds what the activation gave so long, `holds_projections` that queries, keys and values are there until
+    attention's sum is normalized; `attended_undropped` that no dropout stands behind attention's last matrix.
 
     `unfused_attention` tells that the class knows only eager attention, `fp32_scores` that this raises query and key to
     fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
     `returns_scores` that the layer gives them back, asked or not; `keeps_states` that what each layer gives is kept to
-    the end of the pass, asked or not. `relative_span` is how many tokens to either side positions are told apart that
+    the end of the pass, asked or not; `local_layers` how many hide what is farther than a window by a mask alone;
+    `fp32_routes` that what weighs the results of a token's experts is fp32, and so
+    are these then. `relative_span` is how many tokens to either side positions are told apart that
     are attended to beside the content, 0 where they are not; `whole_span` that all of them are, however few the tokens.
     """
 
@@ -144,6 +146,7 @@ class Stack:
     post_norms: bool = False
     holds_attended: bool = False
     holds_activated: bool = False
+    holds_projections: bool = False
     attended_undropped: bool = False
     unfused_attention: bool = False
     fp32_scores: bool = False
@@ -157,8 +160,10 @@ class Stack:
     position_bias: bool = False
     window_tokens: int | None = None
     window_layers: int = 0
+    local_layers: int = 0
     experts: int = 0
     experts_per_token: int = 0
+    fp32_routes: bool = False
     hidden_dropout: float = 0.0
     attention_dropout: float = 0.0
 
@@ -268,7 +273,8 @@ class Architecture:
     `max_positions` is how many tokens a sequence may have (None: no limit of the model's own). `tied` tells whether
     a freshly built model shares its output projection with its embedding; `checkpoint_tied` tells it of a published
     checkpoint, which for some T5 versions differs. `heads` holds, for each head that this kind of model can have,
-    the weights it adds to `body`. `projected_embeddings` tells that embeddings are widened by a matrix,
+    the weights it adds to `body`. `own_positions` tells that each sample's positions are computed of its
+    own tokens, `projected_embeddings` that embeddings are widened by a matrix,
     `capped_logits` that logits pass a tanh. `checkpointable` that transformers can run its layers again in place of
     keeping what they save, `static_cache` that its generation reads a cache of
     fixed length rightly. `buffers` are floating-point elements in the weights' format that are no parameters,
@@ -295,6 +301,7 @@ class Architecture:
     convolutions: tuple[Convolution, ...] = ()
     inverted: tuple[Inverted, ...] = ()
     labels: int | None = None
+    own_positions: bool = False
     projected_embeddings: bool = False
     capped_logits: bool = False
     checkpointable: bool = True

@@ -25,6 +25,7 @@ def albert(fields: Fields) -> Architecture:
         causal=False,
         activation=fields.text("hidden_act", default="gelu_new"),
         post_norms=True,
+        holds_projections=True,
         hidden_dropout=fields.share("hidden_dropout_prob", default=0.0),
         attention_dropout=fields.share("attention_probs_dropout_prob", default=0.0),
     )

@@ -87,6 +87,7 @@ def bert(fields: Fields) -> Architecture:
         encoder=stack,
         vocab=vocab,
         max_positions=max(1, positions - first_position),
+        own_positions=roberta,
         labels=labels,
     )
 

@@ -13,7 +13,7 @@ def gpt_neo(fields: Fields) -> Architecture:
     """GPT-Neo: learned positions; every other layer sees a window, but by a mask alone: it computes and keeps all."""
     hidden, heads = fields.integer("hidden_size"), fields.integer("num_heads", "num_attention_heads")
     layers = fields.integer("num_layers", "num_hidden_layers")
-    _every_layer_has_a_kind(fields, layers)
+    local = _local(fields, layers)
     stack = Stack(
         layers=layers,
         hidden=hidden,
@@ -23,6 +23,7 @@ def gpt_neo(fields: Fields) -> Architecture:
         intermediate=fields.integer("intermediate_size", default=4 * hidden),
         norm=Norm.LAYER,
         causal=True,
+        local_layers=local,
         activation=fields.text("activation_function", default="gelu_new"),
         holds_attended=True,
         unfused_attention=True,
@@ -59,9 +60,9 @@ def gpt_neo(fields: Fields) -> Architecture:
     )
 
 
-def _every_layer_has_a_kind(fields: Fields, layers: int) -> None:
-    """Refuse what transformers would: `attention_types` is a list of [kinds, repetitions], one kind for each layer."""
-    runs, named = fields.raw("attention_types") or DEFAULT_KINDS, 0
+def _local(fields: Fields, layers: int) -> int:
+    """How many layers see a window: `attention_types` is a list of [kinds, repetitions], one kind for each layer."""
+    runs, named, local = fields.raw("attention_types") or DEFAULT_KINDS, 0, 0
     if not isinstance(runs, list | tuple) or len(runs) > MOST_KINDS:
         raise OddFieldError("attention_types", f"is {runs!r:.60}, not a list of at most {MOST_KINDS}")
     for run in runs:
@@ -69,6 +70,9 @@ def _every_layer_has_a_kind(fields: Fields, layers: int) -> None:
             raise OddFieldError("attention_types", f"holds {run!r:.60}, not [kinds, repetitions]")
         if any(kind not in ("global", "local") for kind in run[0]):
             raise OddFieldError("attention_types", f"holds {run[0]!r:.60}; only global and local are known")
-        named += len(run[0]) * Fields({"attention_types": run[1]}).integer("attention_types")
+        repeated = Fields({"attention_types": run[1]}).integer("attention_types")
+        named += len(run[0]) * repeated
+        local += sum(kind == "local" for kind in run[0]) * repeated
     if named != layers:
         raise OddFieldError("attention_types", f"names {named} layers, not {layers}")
+    return local

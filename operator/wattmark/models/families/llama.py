@@ -38,6 +38,7 @@ def mixtral(fields: Fields) -> Architecture:
     window = fields.optional("sliding_window")
     stack = replace(
         _experts(stack, fields.integer("num_local_experts", "num_experts", default=8), _chosen(fields, 2)),
+        fp32_routes=True,
         window_tokens=window,
         window_layers=stack.layers if window else 0,
     )

@@ -1,0 +1,96 @@
+"""How a model comes onto the device: its parameters one after another, and what is made beside them."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+from wattmark.api.model import Weights
+from wattmark.estimate.allocator import Allocator, Block
+from wattmark.estimate.question import Question
+from wattmark.estimate.tensors import Tensor, Units
+from wattmark.models import Kind, Norm
+
+Parts = tuple[tuple[int, tuple[Tensor, ...]], ...]  # how often a part comes, and its parameters
+
+LAYERS = 1  # their place among a model's parts
+# Behind which of so many parts a copy of the embedding is initialised that is tied then: the projection; with two sides
+# one of each as well.
+TIED_PLACES = {3: (2,), 5: (0, 2, 4)}
+
+
+def loaded(question: Question, found: Units, limit: int | None = None) -> Allocator:
+    """An allocator that holds the model, on a device of so many bytes, of which loading takes no notice."""
+    untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
+    stack, _ = question.passes[-1]
+    tables = Tables(question.architecture.table_bytes // stack.layers, stack.rotary, stack.local_layers)
+    return _loaded(in_order(question, found), tables, untied, question.formats.weight).settled(limit)
+
+
+def in_order(question: Question, found: Units) -> Parts:
+    """The parameters as the class has them, each part with how often it comes: embeddings, layers, what is behind.
+
+    Of two sides each has its layers, and a bias and a norm of its own around them.
+    """
+    if len(found.layers) > 1:
+        words, bias, norm, *behind = found.rest
+        one, other = found.layers
+        return (1, (words, bias)), one, (1, (norm, behind[0])), other, (1, tuple(behind[1:]))
+    ((stack, _),) = question.passes
+    embeddings = (weight for weight in question.stored if weight.name.startswith("embeddings."))
+    first = sum(2 if weight.bias and weight.kind is not Kind.OTHER else 1 for weight in embeddings)
+    ((count, inner),) = found.layers
+    if stack.fused_projections and question.adapters is None:
+        # One matrix for query, key and value is told last. Phi-3's, without a bias, comes behind attention's other one.
+        joint, place = (2, 0) if stack.norm is Norm.LAYER else (1, 1)
+        others, last = inner[:-joint], inner[-joint:]
+        inner = (*others[:place], *last, *others[place:])
+    return (1, found.rest[:first]), (count, inner), (1, found.rest[first:])
+
+
+@dataclass(frozen=True, slots=True)
+class Tables:
+    """Of so many bytes, which each layer has: sines and cosines, or masks, some of which hide more than the future."""
+
+    size: int
+    turning: bool
+    local: int
+
+    def make(self, allocator: Allocator, layer: int, layers: int) -> None:
+        """Of angles come sines and cosines, and of these a table (create_sinusoidal_positions of GPT-J).
+
+        One mask is made of another; a local one of that and another such pair (GPTNeoSelfAttention).
+        """
+        if not self.size:
+            return
+        if self.turning:
+            halves = [allocator.allocate(self.size // 2) for _ in range(3)]
+            allocator.allocate(self.size)
+            for half in halves:
+                allocator.release(half)
+            return
+        raw, made = allocator.allocate(self.size), allocator.allocate(self.size)
+        allocator.release(raw)
+        if (layer + 1) * self.local // layers > layer * self.local // layers:
+            raw = allocator.allocate(self.size)
+            allocator.allocate(self.size)
+            allocator.release(made)
+            allocator.release(raw)
+
+
+# The same for every batch and length.
+@lru_cache(64)
+def _loaded(parts: Parts, tables: Tables, untied: int, size: int) -> Allocator:
+    """The weights, one after another; what is tied once it is initialised is there until all are."""
+    allocator, copies = Allocator(), list[Block]()
+    for place, (count, inner) in enumerate(parts):
+        for layer in range(count):
+            if place == LAYERS:
+                tables.make(allocator, layer, count)
+            for tensor in inner:
+                for _ in range(tensor.count):
+                    allocator.allocate(tensor.elements * size)
+        if untied and place in TIED_PLACES[len(parts)]:
+            copies.append(allocator.allocate(untied * size))
+    for copy in copies:
+        allocator.release(copy)
+    allocator.empty_cache()
+    return allocator
