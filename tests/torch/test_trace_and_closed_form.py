@@ -204,7 +204,7 @@ def test_reserved_memory_of_a_training_step_is_what_a_trace_finds(
 # as long as there are operators.
 EAGER = Attention.EAGER
 PASSES = [
-    pytest.param("google/gemma-2-2b", 4, 1024, 0, "bf16", None, id="norms behind both parts, capped scores"),
+    pytest.param("google/gemma-2-2b", 8, 700, 0, "bf16", None, id="norms behind both parts, capped scores"),
     pytest.param("google/gemma-2-2b", 16, 256, 6, "bf16", None, id="and a cache that slides in every other layer"),
     pytest.param("google/gemma-2-9b", 2, 512, 0, "fp32", None, id="in fp32"),
     pytest.param(
@@ -212,7 +212,6 @@ PASSES = [
     ),
     pytest.param("mistralai/Mixtral-8x7B-v0.1", 64, 128, 6, "bf16", None, id="and what they write"),
     pytest.param("Qwen/Qwen3-30B-A3B", 7, 1500, 0, "bf16", None, id="experts whose results are weighed as they are"),
-    pytest.param("Qwen/Qwen3-30B-A3B", 4, 1024, 0, "bf16", None, id="of 48 layers the second pass is not all followed"),
     pytest.param("EleutherAI/gpt-j-6b", 8, 500, 4, "bf16", None, id="scores in fp32, and given back"),
     pytest.param("Salesforce/codegen-350M-mono", 8, 500, 4, "bf16", None, id="turned in fp32 as well"),
     pytest.param("EleutherAI/gpt-neo-125m", 8, 1000, 4, "bf16", None, id="with masks of the layers' own"),
@@ -234,7 +233,6 @@ PASSES = [
 # What is not the trace's to the byte: how far it may be, and why.
 PASSES_BEYOND = {
     ("mistralai/Mixtral-8x7B-v0.1", 64): 0.015,  # what is a few hundred bytes a sample is not followed in later steps
-    ("Qwen/Qwen3-30B-A3B", 4): 0.015,  # see above
 }
 
 

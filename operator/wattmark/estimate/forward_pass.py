@@ -17,27 +17,23 @@ def forward(question: Question, memory: Memory, scratch: int) -> None:
     """Forward passes, with what is generated then: as many as it takes until later ones find blocks for all.
 
     What is made once comes first. Scores and experts' results are of many sizes: where the first pass had cut a block
-    in two, the second one may want it whole: in its first layers, where it is followed, or (by 0.2 %, of 48 layers with
-    experts) later.
+    in two, the second one may want it whole.
     """
     ((stack, run),) = question.passes
     memory.take(question.pixel_bytes or question.batch * run.tokens * INDEX_BYTES)
-    # Without a cache layers soon use the same blocks over and over.
-    _pass(question, memory, scratch, stack.layers if stack.causal else SETTLED)
+    _pass(question, memory, scratch)
     if run.eager or stack.experts:
-        _pass(question, memory, 0, SETTLED)
+        _pass(question, memory, 0)
 
 
-def _pass(question: Question, memory: Memory, scratch: int, followed: int) -> None:
-    """One pass, of which so many layers are followed; of others, what they leave in the cache."""
+def _pass(question: Question, memory: Memory, scratch: int) -> None:
     ((stack, run),) = question.passes
     cache = Cache(memory, stack)
     layers = ForwardLayers(memory, stack, question.formats, question.batch, run, cache, scratch=scratch)
     held, given = _embedded(question, memory, layers)
-    for _ in range(min(stack.layers, followed)):
+    # Without a cache the layers soon use the same blocks over and over.
+    for _ in range(stack.layers if stack.causal else min(stack.layers, SETTLED)):
         given = layers.layer(given, last_use=given not in held)
-    for _ in range(followed, stack.layers if stack.causal else 0):
-        layers.grow()
     result = given if stack.post_norms else layers.norm()
     memory.drop(*(tensor for tensor in (given, *held) if tensor is not result))
     layers.end()
