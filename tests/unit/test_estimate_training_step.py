@@ -11,7 +11,7 @@ from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
 from wattmark.estimate.sequence import Memory
 from wattmark.estimate.trained_parts import Shape
-from wattmark.estimate.training_programs import Inputs, Layer, layer_programs
+from wattmark.estimate.training_programs import Inputs, Layer, head_programs, layer_programs
 from wattmark.estimate.training_step import Steps
 from wattmark.estimate.transformer import Adapters, Pass, saved
 from wattmark.models import Norm, Stack
@@ -20,6 +20,7 @@ BF16, FP32, MIXED = Formats(2, 2), Formats(4, 4), Formats(4, 2)
 SHAPE = Shape(4, 512)
 LORA = Adapters(16, mlp=False)
 WORDS = 8000
+HIDDEN_BYTES = 4 * 512 * 1024 * 4  # at most
 
 
 def layer(
@@ -65,6 +66,7 @@ MATRIX = LLAMA.hidden * LLAMA.intermediate * 2
             replace(LLAMA, fused_projections=True, fused_gate=True), BF16, None, id="gate and up of one matrix"
         ),
         pytest.param(BERT, BF16, None, id="with norms behind"),
+        pytest.param(replace(LLAMA, norms_behind=True, norm=Norm.GEMMA), FP32, None, id="behind both parts as well"),
     ],
 )
 def test_a_layer_saves_what_the_closed_form_says(stack: Stack, formats: Formats, adapters: Adapters | None) -> None:
@@ -86,7 +88,11 @@ def test_a_layer_saves_what_the_closed_form_says(stack: Stack, formats: Formats,
 @pytest.mark.parametrize("formats", [BF16, FP32, MIXED], ids=["bf16", "fp32", "autocast"])
 @pytest.mark.parametrize("adapters", [None, LORA], ids=["in full", "with adapters"])
 @pytest.mark.parametrize("checkpoints", [False, True], ids=["saved", "computed again"])
-@pytest.mark.parametrize("stack", [LLAMA, GPT2], ids=["llama", "gpt2"])
+@pytest.mark.parametrize(
+    "stack",
+    [LLAMA, GPT2, replace(LLAMA, fused_gate=True, experts=4, experts_per_token=2, fp32_routes=True)],
+    ids=["llama", "gpt2", "experts"],
+)
 def test_what_a_step_leaves_is_what_the_next_one_finds(
     stack: Stack, formats: Formats, adapters: Adapters | None, checkpoints: bool
 ) -> None:
@@ -126,6 +132,30 @@ def test_checkpointing_spares_what_layers_save() -> None:
     saved_ones, again = (peaks(replace(LLAMA, layers=16), checkpoints=c) for c in (False, True))
     assert again.allocated_peak < 0.6 * saved_ones.allocated_peak
     assert again.reserved_peak < 0.6 * saved_ones.reserved_peak
+
+
+@pytest.mark.parametrize("formats", [BF16, FP32, MIXED], ids=["bf16", "fp32", "autocast"])
+def test_eager_attention_saves_its_scores(formats: Formats) -> None:
+    stack = replace(LLAMA, capped_scores=True, fp32_softmax=True)
+    shape = Shape(4, 512, eager=True)
+    fused, eager = (
+        sum(size for _, size in layer_programs(of, checkpoints=False, accumulates=False).brief_forward)
+        for of in (layer(LLAMA, formats), layer(stack, formats, shape=shape))
+    )
+    elements = 4 * 16 * 512 * 512
+    lowered = formats.compute if formats.compute < 4 else 0  # behind the softmax
+    kept = elements * (formats.compute + 4 + lowered)  # behind the tangent and the softmax
+    # Keys and values for every head; a fused kernel of fp32 wants these as well.
+    assert kept <= eager - fused < kept + 4 * HIDDEN_BYTES
+
+
+def test_capped_logits_take_part_in_the_loss() -> None:
+    plain, capped = (
+        head_programs(layer(), WORDS, capped=capped, accumulates=False).forward for capped in (False, True)
+    )
+    assert plain == capped  # behind the layers is the last norm alone
+    plain, capped = (head_programs(layer(), WORDS, capped=c, accumulates=False).ended for c in (False, True))
+    assert len(capped) > len(plain)
 
 
 def test_a_mask_is_there_where_a_window_hides_tokens() -> None:

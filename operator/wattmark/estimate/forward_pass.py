@@ -5,9 +5,8 @@ from dataclasses import replace
 from wattmark.estimate.allocator import Block
 from wattmark.estimate.forward_layer import ForwardLayers
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory, tables
-from wattmark.estimate.transformer import Pass
-from wattmark.models import Norm, Stack
+from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory, masks, tables
+from wattmark.models import Norm
 
 SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
@@ -70,11 +69,11 @@ def _generate(question: Question, memory: Memory, cache: Cache, logits: Block) -
     formats, batch = question.formats, question.batch
     for step in generated(question):
         now = replace(run, tokens=1, keys=question.input_tokens + step)
-        masks = _masks(memory, stack, now, batch, formats.stream) if run.eager else []
+        hidden = masks(memory, stack, 1, now.keys, batch * formats.stream) if run.eager else []
         layers = ForwardLayers(memory, stack, formats, batch, now, cache)
         for _ in range(stack.layers - 1):
             layers.grow()
-        memory.drop(layers.layer(memory.take(layers.hidden), last_use=True), *masks)
+        memory.drop(layers.layer(memory.take(layers.hidden), last_use=True), *hidden)
         layers.end()
         # What the step before gave is there until this one gives its own.
         logits = memory.follow(logits, *_logits(question))
@@ -96,11 +95,11 @@ def _embedded(question: Question, memory: Memory, layers: ForwardLayers) -> tupl
 def _words(question: Question, memory: Memory, hidden: int) -> tuple[list[Block], Block]:
     """Of a decoder: words, which Gemma scales, with positions, or tables that turn by them; and masks where eager."""
     ((stack, run),) = question.passes
-    masks = list[Block]()
+    hidden_ones = list[Block]()
 
     def mask() -> None:
         if run.eager:
-            masks.extend(_masks(memory, stack, run, question.batch, question.formats.stream))
+            hidden_ones.extend(masks(memory, stack, run.tokens, run.keys, question.batch * question.formats.stream))
 
     words = memory.take(hidden)
     if stack.norm is Norm.GEMMA:
@@ -108,33 +107,14 @@ def _words(question: Question, memory: Memory, hidden: int) -> tuple[list[Block]
     if not question.architecture.position_table:
         mask()
         turning = [] if stack.returns_scores else tables(memory, stack, question.formats, run.tokens)
-        return [words, *masks, *turning], words
+        return [words, *hidden_ones, *turning], words
     if stack.unfused_attention:  # GPT-Neo makes its mask first, GPT-2 last
         mask()
     positions = memory.take(hidden // question.batch)
     total = memory.take(hidden)
     if not stack.unfused_attention:
         mask()
-    return [words, positions, *masks], total
-
-
-def _masks(memory: Memory, stack: Stack, run: Pass, batch: int, size: int) -> list[Block]:
-    """What eager attention adds to its scores: zeros and infinities of each sample, made of one sample's booleans."""
-    pairs, kinds = run.tokens * run.keys, list[Block]()
-    if stack.window_layers < stack.layers:
-        later = memory.take(pairs)
-        kinds.append(memory.take(batch * pairs * size))
-        memory.drop(later)
-    if stack.window_layers:
-        earlier = memory.take(pairs)
-        within = memory.take(pairs)
-        memory.drop(earlier)
-        later = memory.take(pairs)
-        both = memory.take(pairs)
-        memory.drop(later, within)
-        kinds.append(memory.take(batch * pairs * size))
-        memory.drop(both)
-    return kinds
+    return [words, positions, *hidden_ones], total
 
 
 def _sentences(question: Question, memory: Memory, layers: ForwardLayers) -> tuple[list[Block], Block]:

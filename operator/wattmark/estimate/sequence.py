@@ -61,6 +61,28 @@ def tables(memory: Memory, stack: Stack, formats: Formats, length: int) -> list[
     return lowered
 
 
+def masks(memory: Memory, stack: Stack, tokens: int, keys: int, size: int) -> list[Block]:
+    """What eager attention adds to its scores: zeros and infinities, made of one sample's booleans.
+
+    `size` are bytes of those of all samples for a pair of tokens (create_causal_mask, and its like with a window).
+    """
+    pairs, kinds = tokens * keys, list[Block]()
+    if stack.window_layers < stack.layers:
+        later = memory.take(pairs)
+        kinds.append(memory.take(pairs * size))
+        memory.drop(later)
+    if stack.window_layers:
+        earlier = memory.take(pairs)
+        within = memory.take(pairs)
+        memory.drop(earlier)
+        later = memory.take(pairs)
+        both = memory.take(pairs)
+        memory.drop(later, within)
+        kinds.append(memory.take(pairs * size))
+        memory.drop(both)
+    return kinds
+
+
 class Cache:
     """Keys and values that stay; they grow by concatenation, so that for a moment old and new are both there.
 

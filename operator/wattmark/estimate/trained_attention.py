@@ -1,14 +1,14 @@
 """Fused attention of a layer in training: queries, keys and values, turned, and the kernel with its way back."""
 
 from wattmark.estimate.tape import Gradients, Value
-from wattmark.estimate.trained_parts import TrainedParts
+from wattmark.estimate.trained_scores import TrainedScores
 from wattmark.models import Norm
 
 QUERY_STEP = 128  # rows: attention's backward kernels work in tiles
 HEAD_STEP = 32  # and in as many elements of a head
 
 
-class TrainedAttention(TrainedParts):
+class TrainedAttention(TrainedScores):
     """Attention of one layer on a tape."""
 
     def _attention(self, normed: Value) -> Value:
@@ -22,13 +22,16 @@ class TrainedAttention(TrainedParts):
         if stack.query_key_norms:
             key = self._normed_heads(key, stack.kv_heads)
         value = self.linear(normed, stack.hidden, stack.kv_width, bias=bias, adapted=True)
-        if self._formats.compute == 4 or self._shape.masked:
+        if self._formats.compute == 4 or self._shape.masked or self._shape.eager:
             value = self._reordered(value)
         if stack.rotary:
             turned = self._turned(query, stack.query_width), self._turned(key, stack.kv_width)
             tape.drop(query, key)
             query, key = turned
-        context = self._attended(query, key, value, wide=stack.rotary and self._formats.mixed)
+        if self._shape.eager:
+            context = self._eager(query, key, value)
+        else:
+            context = self._attended(query, key, value, wide=stack.rotary and self._formats.mixed)
         if self._apart:
             tape.drop(query, key, value)
             self._late.append(context)
@@ -181,10 +184,6 @@ class TrainedAttention(TrainedParts):
         tape.record(context, (*narrow, sums, context, *mask), rule)
         tape.drop(sums, *mask, *made)
         return context
-
-    def _repeated(self, given: Value) -> Value:
-        """For every head of a group."""
-        return self._tape.apply(given, given.size // self._stack.kv_heads * self._stack.heads)
 
     def _mask(self) -> Value:
         """Zeros and infinities, which the kernel adds to scores: made in fp32, for every layer anew."""

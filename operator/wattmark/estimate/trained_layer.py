@@ -2,9 +2,10 @@
 
 from wattmark.estimate.tape import Value
 from wattmark.estimate.trained_attention import TrainedAttention
+from wattmark.estimate.trained_experts import TrainedExperts
 
 
-class TrainedLayer(TrainedAttention):
+class TrainedLayer(TrainedAttention, TrainedExperts):
     """One layer on a tape."""
 
     def run(self, given: Value, *, again: bool = False) -> Value:
@@ -19,6 +20,8 @@ class TrainedLayer(TrainedAttention):
         normed = self.norm(given)
         attended = self.dropped(self._attention(normed))
         tape.drop(normed)
+        if self._stack.norms_behind:
+            attended = self._normed(attended)
         middle = tape.add(attended, given)
         if not holds:
             tape.drop(attended)
@@ -26,8 +29,15 @@ class TrainedLayer(TrainedAttention):
         down = self._feed_forward(normed, again=again)
         if not holds:
             tape.drop(normed)
+        if self._stack.norms_behind:
+            down = self._normed(down)
         result = tape.add(middle, down)
         tape.drop(down, middle, *([attended, normed] if holds else []))
+        return result
+
+    def _normed(self, given: Value) -> Value:
+        result = self.norm(given)
+        self._tape.drop(given)
         return result
 
     def _behind(self, given: Value) -> Value:
@@ -62,6 +72,8 @@ class TrainedLayer(TrainedAttention):
 
     def _feed_forward(self, normed: Value, *, again: bool) -> Value:
         tape, stack = self._tape, self._stack
+        if stack.experts:
+            return self._experts(normed, again=again)
         adapted = self._adapters is not None and self._adapters.mlp
         halves: list[Value] = []
         if stack.fused_gate:

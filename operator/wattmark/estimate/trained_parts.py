@@ -13,11 +13,15 @@ MASK_BYTES = 1  # of dropout, for each element
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What goes through a layer: so many samples of so many tokens each; `masked` where a window hides some of them."""
+    """What goes through a layer: so many samples of so many tokens each.
+
+    `masked` where a window hides some of them from a fused kernel; `eager` where attention is none.
+    """
 
     batch: int
     length: int
     masked: bool = False
+    eager: bool = False
 
     @property
     def tokens(self) -> int:
@@ -89,12 +93,30 @@ class TrainedParts:
         tape.drop(root)
         if narrow:
             tape.drop(raised)
+        if stack.norm is Norm.GEMMA:
+            return self._lowered(scaled, given.size, trained=trained)
         lowered = tape.apply(scaled, given.size) if narrow else scaled
         result = self._scaled(lowered, elements * self._formats.stream, trained=trained)
         if narrow:
             tape.drop(lowered)
         tape.drop(scaled)
         return result
+
+    def _lowered(self, scaled: Value, size: int, *, trained: bool) -> Value:
+        """Times the norm's scales in fp32, and lowered then (Gemma2RMSNorm)."""
+        tape = self._tape
+
+        def rule(_: Value) -> Gradients:
+            whole = tape.take(scaled.size) if trained else None
+            gradient = tape.take(scaled.size)
+            if whole is not None:
+                tape.drop(whole)
+            return [(scaled, gradient)]
+
+        product = tape.take(scaled.size)
+        tape.record(product, (scaled,) if trained else (), rule)
+        tape.drop(scaled)
+        return tape.then(product, size) if size < product.size else product
 
     def _scaled(self, given: Value, size: int, *, trained: bool) -> Value:
         """Times the norm's scales, which may be wider."""

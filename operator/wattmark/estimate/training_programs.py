@@ -142,8 +142,11 @@ def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool) -> Pro
 
 
 @lru_cache(64)
-def head_programs(layer: Layer, vocabulary: int, *, accumulates: bool) -> Programs:
-    """Behind a decoder's layers: the last norm; and, on the way back, projection on the vocabulary and loss."""
+def head_programs(layer: Layer, vocabulary: int, *, capped: bool, accumulates: bool) -> Programs:
+    """Behind a decoder's layers: the last norm; and, on the way back, projection on the vocabulary and loss.
+
+    Logits that are `capped` are divided, pass a tanh, and are multiplied.
+    """
     tape = Tape(accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
     given = tape.given(layer.hidden)
@@ -154,6 +157,8 @@ def head_programs(layer: Layer, vocabulary: int, *, accumulates: bool) -> Progra
     forward = tape.program()
     elements = layer.shape.tokens * vocabulary
     logits = runs.linear(normed, layer.stack.hidden, vocabulary)
+    if capped:
+        logits = tape.then(tape.then(tape.then(logits), keeps=True))
     raised = tape.apply(logits, elements * 4) if layer.formats.compute < 4 else logits
     likely = tape.apply(raised, None, keeps=True)
     if raised is not logits:

@@ -10,7 +10,7 @@ from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Block
 from wattmark.estimate.loading import in_order
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, tables
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables
 from wattmark.estimate.tape import Places, Program
 from wattmark.estimate.tensors import Units
 from wattmark.estimate.trained_parts import Shape
@@ -25,7 +25,7 @@ from wattmark.estimate.training_programs import (
     layer_programs,
     sorted_bytes,
 )
-from wattmark.models import Family, Stack
+from wattmark.models import Family, Norm, Stack
 
 STEPS = 2
 # Layers at either end that are followed in full where not all are: those between find what comes and goes in a layer
@@ -45,7 +45,7 @@ class Steps:
     """Training of a model: its layers, words, the bytes of each tensor that is trained, in order.
 
     `inputs` is what another model than a decoder embeds; `views` tells that a view of its first token is saved;
-    `heads` are bytes of the matrices behind its layers.
+    `heads` are bytes of the matrices behind its layers; `capped` tells that logits are.
     """
 
     layer: Layer
@@ -58,6 +58,7 @@ class Steps:
     inputs: Inputs | None = None
     views: bool = True
     heads: tuple[int, ...] = ()
+    capped: bool = False
 
     def run(self, memory: Memory, scratch: int) -> None:
         """The first steps; the first products of either way take so many bytes of `scratch`."""
@@ -82,13 +83,14 @@ class Steps:
         layer = layer_programs(self.layer, checkpoints=self.checkpoints, accumulates=accumulates)
         if self.inputs is None:
             start = None
-            held, given, mask = self._embedded(memory)
-            head = head_programs(self.layer, self.vocabulary, accumulates=accumulates and not self.tied)
+            held, given, behind = self._embedded(memory)
+            added = accumulates and not self.tied
+            head = head_programs(self.layer, self.vocabulary, capped=self.capped, accumulates=added)
         else:
             embeds = embedding_programs(self.layer, self.inputs, accumulates=accumulates)
             start = Places(memory.allocator, embeds.places)
             start.run(embeds.forward)
-            given, mask = start.at(embeds.result), None
+            given, behind = start.at(embeds.result), None
             held = [given]
             head = classifier_programs(self.layer, self.heads, views=self.views, accumulates=accumulates)
         embedded, whole = given, self.checkpoints and scratch > 0
@@ -119,9 +121,9 @@ class Steps:
             start.put(embeds.incoming, gradient)
             start.run(embeds.backward)
             return [*gradients, *(start.at(place) for place in embeds.gradients)]
-        if mask is not None:
+        if behind is not None:
             gradient = memory.follow(gradient, self.layer.hidden)
-            memory.drop(mask)
+            memory.drop(*behind)
         if self.layer.adapters is None:
             gradients = self._embeddings(memory, gradients)
         memory.drop(gradient, *kept)
@@ -143,20 +145,28 @@ class Steps:
             given = run.at(layer.result)
         return given
 
-    def _embedded(self, memory: Memory) -> tuple[list[Block], Block, Block | None]:
-        """What the model holds until its forward pass ends, what the first layer is given, and a dropout's mask."""
+    def _embedded(self, memory: Memory) -> tuple[list[Block], Block, list[Block] | None]:
+        """What the model holds until its forward pass ends, what the first layer is given, and what is done to that.
+
+        The last is a dropout, by its mask, or Gemma's scaling, which saves nothing; None where it is neither.
+        """
         stack, hidden, shape = self.layer.stack, self.layer.hidden, self.layer.shape
         words = memory.take(hidden)
+        scales = stack.norm is Norm.GEMMA
+        if scales:
+            words = memory.follow(words, hidden)
         if stack.rotary:
             hidden_ones = [self._window(memory)] if shape.masked else []
+            if shape.eager:
+                hidden_ones = masks(memory, stack, shape.length, shape.length, shape.batch * self.layer.formats.stream)
             turning = tables(memory, stack, self.layer.formats, shape.length)
-            return [words, *turning, *hidden_ones], words, None
+            return [words, *turning, *hidden_ones], words, [] if scales else None
         held, given = [words, memory.take(hidden // shape.batch)], memory.take(hidden)
         if not stack.hidden_dropout:
             return held, given, None
         dropped, mask = memory.take(hidden), memory.take(shape.tokens * stack.hidden)
         memory.drop(given)
-        return held, dropped, mask
+        return held, dropped, [mask]
 
     def _window(self, memory: Memory) -> Block:
         """What a window hides: not so late, not too early, and both, a byte for each pair of tokens."""
@@ -203,13 +213,16 @@ def followed(question: Question) -> bool:
     if not question.training or resolved.quantization or resolved.parallelism:
         return False
     decodes = architecture.family is Family.DECODER
-    if not (decodes or architecture.model_type in CLASSIFIERS) or architecture.capped_logits:
+    if not (decodes or architecture.model_type in CLASSIFIERS):
         return False
     if (resolved.optimizer or Optimizer.ADAMW) not in STATES:
         return False
     ((stack, run),) = question.passes
-    some = _masked(stack, run.tokens) and stack.window_layers < stack.layers
-    odd = run.eager or stack.experts or stack.norms_behind or stack.position_bias or some
+    some = not run.eager and _masked(stack, run.tokens) and stack.window_layers < stack.layers
+    # Of eager attention: whose scores are neither dropped out nor given back, and turned as Llama's are.
+    slow = run.eager and not (stack.fp32_softmax and stack.rotary and not stack.fused_projections)
+    dropped = run.eager and (stack.attention_dropout or stack.returns_scores)
+    odd = slow or dropped or stack.position_bias or some
     other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS or architecture.projected_embeddings
     return not odd and not other and stack.activation in ACTIVATIONS
 
@@ -226,7 +239,7 @@ def steps(question: Question, found: Units) -> Steps:
         Layer(
             stack,
             question.formats,
-            Shape(question.batch, run.tokens, _masked(stack, run.tokens)),
+            Shape(question.batch, run.tokens, not run.eager and _masked(stack, run.tokens), run.eager),
             question.adapters,
             architecture.model_type != "distilbert",
         ),
@@ -240,6 +253,7 @@ def steps(question: Question, found: Units) -> Steps:
         # Autocast's copy is read, and frozen matrices save nothing.
         architecture.model_type not in OWN_POSITIONS and not question.formats.mixed and question.adapters is None,
         tuple(tensor.elements * size for tensor in behind if tensor.trained and tensor.columns > 1),
+        architecture.capped_logits,
     )
 
 
