@@ -169,6 +169,13 @@ STEPS = [
     pytest.param("distilbert", 16, 512, "fp32", {}, id="one without dropout behind attention"),
     pytest.param("vit", 64, None, "bf16-mixed", FULL, id="a vision transformer"),
     pytest.param("vit", 256, None, "bf16-mixed", FULL, id="a vision transformer with many images"),
+    pytest.param("gemma2", 4, 512, "bf16", {}, id="norms behind both parts, scores that are materialized and capped"),
+    pytest.param("gemma2", 4, 512, "bf16-mixed", {}, id="under autocast, which masks them in fp32"),
+    pytest.param("gemma2", 8, 512, "fp32", FULL, id="computed again in fp32"),
+    pytest.param("gemma2", 8, 384, "bf16", EVERY_LORA, id="adapters beside eager attention"),
+    pytest.param("mixtral", 4, 512, "bf16", {}, id="experts"),
+    pytest.param("mixtral", 4, 512, "bf16-mixed", FULL, id="experts that autocast does not lower, computed again"),
+    pytest.param("qwen3_moe", 8, 512, "bf16", {"optimizer": "SGD"}, id="experts whose routes are lowered"),
 ]
 STEP_BOUND = 0.05
 LEAST_BOUND = 0.02  # it is looked for to one part in 32, and told as the middle of that
@@ -206,7 +213,7 @@ EAGER = Attention.EAGER
 PASSES = [
     pytest.param("google/gemma-2-2b", 8, 700, 0, "bf16", None, id="norms behind both parts, capped scores"),
     pytest.param("google/gemma-2-2b", 16, 256, 6, "bf16", None, id="and a cache that slides in every other layer"),
-    pytest.param("google/gemma-2-9b", 2, 512, 0, "fp32", None, id="in fp32"),
+    pytest.param("google/gemma-2-9b", 2, 512, 0, "fp32", None, id="both in fp32"),
     pytest.param(
         "mistralai/Mixtral-8x7B-v0.1", 4, 1024, 0, "bf16", None, id="experts whose results are weighed in fp32"
     ),
@@ -215,6 +222,11 @@ PASSES = [
     pytest.param("EleutherAI/gpt-j-6b", 8, 500, 4, "bf16", None, id="scores in fp32, and given back"),
     pytest.param("Salesforce/codegen-350M-mono", 8, 500, 4, "bf16", None, id="turned in fp32 as well"),
     pytest.param("EleutherAI/gpt-neo-125m", 8, 1000, 4, "bf16", None, id="with masks of the layers' own"),
+    pytest.param("mistralai/Mistral-7B-v0.1", 2, 4600, 2, "bf16", None, id="a window that is shorter than the input"),
+    pytest.param("mistralai/Mistral-7B-v0.1", 3, 4090, 8, "bf16", None, id="or than input and output"),
+    pytest.param("mistralai/Mistral-7B-v0.1", 1, 5000, 2, "fp32", None, id="in fp32"),
+    pytest.param("google/gemma-2-2b", 2, 5000, 2, "bf16", None, id="and of every other layer"),
+    pytest.param("microsoft/Phi-3-mini-4k-instruct", 2, 2100, 4, "bf16", None, id="and behind one matrix"),
     pytest.param("HuggingFaceTB/SmolLM2-135M", 16, 500, 6, "bf16", EAGER, id="eager attention with grouped heads"),
     pytest.param("meta-llama/Llama-3.1-8B", 2, 1000, 0, "fp16", EAGER, id="whose softmax raises fp16 by itself"),
     pytest.param("openai-community/gpt2", 16, 333, 6, "fp32", EAGER, id="of one matrix"),
@@ -232,6 +244,8 @@ PASSES = [
 ]
 # What is not the trace's to the byte: how far it may be, and why.
 PASSES_BEYOND = {
+    ("google/gemma-2-2b", 2): 0.015,  # so in generation with a window
+    ("EleutherAI/gpt-neo-125m", 8): 0.015,  # one segment of small tensors, of which some are not followed
     ("mistralai/Mixtral-8x7B-v0.1", 64): 0.015,  # what is a few hundred bytes a sample is not followed in later steps
 }
 

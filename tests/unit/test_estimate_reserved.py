@@ -81,6 +81,8 @@ def test_the_least_lies_between_what_is_in_use_and_what_is_reserved(
         pytest.param("t5-base", PREFILL, id="an encoder-decoder"),
         pytest.param("google/flan-t5-base", PREFILL, id="with gates"),
         pytest.param("albert-base-v2", {}, id="embeddings that are projected, and layers that share weights"),
+        pytest.param("mistral-7b-v0.1", PREFILL | {"inputTokens": 5000}, id="a window shorter than the input"),
+        pytest.param("mistral-7b-v0.1", {"inputTokens": 4000, "outputTokens": 200}, id="or than input and output"),
     ],
 )
 @pytest.mark.parametrize("attention", [None, Attention.EAGER])
@@ -132,8 +134,6 @@ def test_a_step_of_a_mixture_is_simulated() -> None:
         pytest.param("gpt-j-6b", {}, TRAINING, id="or with scores that are given back"),
         pytest.param("gpt2", {"attention": Attention.EAGER}, TRAINING, id="or of one matrix"),
         pytest.param("albert-base-v2", {}, TRAINING, id="of layers that share their weights"),
-        pytest.param("mistral-7b-v0.1", {}, PREFILL | {"inputTokens": 5000}, id="a window shorter than the input"),
-        pytest.param("mistral-7b-v0.1", {}, {"inputTokens": 4000, "outputTokens": 200}, id="or than input and output"),
         pytest.param("gpt2", {"cache": Cache.STATIC}, PREFILL | {"outputTokens": 8}, id="a static cache"),
         pytest.param(
             "gpt2", {"quantization": QuantizationSpec(type=QuantizationType.INT8)}, PREFILL, id="quantized matrices"

@@ -27,7 +27,8 @@ class ForwardAttention(ForwardParts):
         """One step of a layer: only what is as large as its keys and values matters, these and their copies."""
         memory, stack, size = self._memory, self._stack, self._formats.compute
         self._cache.write(self._number, self._kept)
-        grouped = stack.kv_heads < stack.heads and (self._run.eager or size == 4)
+        fused = size == 4 and self._keys == self._run.keys  # under a window's mask heads stand in for tokens
+        grouped = stack.kv_heads < stack.heads and (self._run.eager or fused)
         copies = [memory.take(self._repeated) for _ in range(2 if grouped else 0)]
         copies += [memory.take(self._kept // size * 4)] if stack.fp32_scores and size < 4 else []
         memory.drop(*copies)
@@ -54,7 +55,7 @@ class ForwardAttention(ForwardParts):
         memory.drop(key)
         # Queries are put together anew, head by head; so then is the kernel's result, which a copy orders.
         context = self._context(in_order=True)
-        if self._formats.compute < 4 and not self._run.eager:
+        if self._formats.compute < 4 and not self._run.eager and not self._masked:
             context = memory.follow(context, self._query)
         attended = memory.take(self.hidden)
         memory.drop(context, joint, query)
@@ -124,9 +125,17 @@ class ForwardAttention(ForwardParts):
         """What heads give together; `in_order` tells that queries lie head by head."""
         return self._eager(in_order=in_order) if self._run.eager else self._attended()
 
+    @property
+    def _masked(self) -> bool:
+        """Whether a window hides some tokens from a fused kernel."""
+        window = self._stack.window_tokens
+        return self._run.tokens > 1 and window is not None and window <= self._run.tokens
+
     def _attended(self) -> Block:
         """The fused kernel's result; of fp32 another kernel, which wants a key and a value for every head."""
         memory = self._memory
+        if self._masked:
+            return self._attended_under_mask()
         if self._formats.compute == 4:
             copies = 2 if self._stack.kv_heads < self._stack.heads else 0
             repeated = [memory.take(self._repeated) for _ in range(copies)]
@@ -135,6 +144,18 @@ class ForwardAttention(ForwardParts):
             return result
         result = memory.take(self._query)
         memory.drop(self._statistic(self.tokens * self._stack.heads))
+        return result
+
+    def _attended_under_mask(self) -> Block:
+        """The other kernel's: zeros and infinities are made in fp32 for each layer anew, and lowered."""
+        memory, size = self._memory, self._formats.compute
+        pairs = self.tokens * self._run.keys
+        repeated = [memory.take(self._repeated) for _ in range(2 if self._stack.kv_heads < self._stack.heads else 0)]
+        mask = memory.take(pairs * 4)
+        if size < 4:
+            mask = memory.follow(mask, pairs * size)
+        result = memory.take(self._query)
+        memory.drop(mask, *repeated)
         return result
 
     def _eager(self, *, in_order: bool, raised: bool = False) -> Block:

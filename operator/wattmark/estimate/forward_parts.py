@@ -27,14 +27,35 @@ class ForwardParts:
         size = formats.compute
         self._memory, self._stack, self._formats, self._run = memory, stack, formats, run
         self._cache, self._number, self._scratch = cache, 0, scratch
-        self._samples, self.tokens, keys = batch, batch * run.tokens, batch * run.keys
+        self._samples, self.tokens = batch, batch * run.tokens
         self.hidden = self.tokens * stack.hidden * size
         self._query, self._key = self.tokens * stack.query_width * size, self.tokens * stack.kv_width * size
-        self._kept, self._repeated = keys * stack.kv_width * size, keys * stack.query_width * size
         self._width = self.tokens * stack.intermediate * size
-        self._scores = self.tokens * run.keys * stack.heads  # elements
         self._encoded = batch * run.memory * stack.kv_width * size
         self._small_are_placed = False
+
+    @property
+    def _keys(self) -> int:
+        """Tokens of each sample that the layer attends to: once it generates, no more than its window has."""
+        run, stack = self._run, self._stack
+        if run.tokens == run.keys or stack.window_tokens is None or not self._cache.slides(self._number):
+            return run.keys
+        return min(run.keys, stack.window_tokens)
+
+    @property
+    def _kept(self) -> int:
+        """Bytes of its keys, or of its values."""
+        return self._samples * self._keys * self._stack.kv_width * self._formats.compute
+
+    @property
+    def _repeated(self) -> int:
+        """Bytes of these for each head of a group."""
+        return self._samples * self._keys * self._stack.query_width * self._formats.compute
+
+    @property
+    def _scores(self) -> int:
+        """How many scores there are."""
+        return self.tokens * self._keys * self._stack.heads
 
     def norm(self, size: int | None = None, rows: int | None = None) -> Block:
         """The normalized version of a tensor of so many bytes (default: hidden states) with so many rows."""

@@ -5,8 +5,9 @@ from dataclasses import replace
 from wattmark.estimate.allocator import Block
 from wattmark.estimate.forward_layer import ForwardLayers
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory, masks, tables
-from wattmark.models import Norm
+from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory, masks, tables, window
+from wattmark.estimate.transformer import Pass
+from wattmark.models import Norm, Stack
 
 SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
@@ -15,14 +16,19 @@ STEPS = 6  # of a generation that are followed
 def forward(question: Question, memory: Memory, scratch: int) -> None:
     """Forward passes, with what is generated then: as many as it takes until later ones find blocks for all.
 
-    What is made once comes first. Scores and experts' results are of many sizes: where the first pass had cut a block
-    in two, the second one may want it whole.
+    What is made once comes first. Scores, masks and experts' results are of many sizes: where the first pass had cut a
+    block in two, the second one may want it whole.
     """
     ((stack, run),) = question.passes
     memory.take(question.pixel_bytes or question.batch * run.tokens * INDEX_BYTES)
     _pass(question, memory, scratch)
-    if run.eager or stack.experts:
+    if run.eager or stack.experts or _under_window(stack, run):
         _pass(question, memory, 0)
+
+
+def _under_window(stack: Stack, run: Pass) -> bool:
+    """Whether a window is no longer than the text, so that a fused kernel needs a mask."""
+    return stack.window_tokens is not None and stack.window_tokens <= run.tokens
 
 
 def _pass(question: Question, memory: Memory, scratch: int) -> None:
@@ -99,7 +105,10 @@ def _words(question: Question, memory: Memory, hidden: int) -> tuple[list[Block]
 
     def mask() -> None:
         if run.eager:
-            hidden_ones.extend(masks(memory, stack, run.tokens, run.keys, question.batch * question.formats.stream))
+            size = question.batch * question.formats.stream
+            hidden_ones.extend(masks(memory, stack, run.tokens, run.keys, size))
+        elif _under_window(stack, run):
+            hidden_ones.append(window(memory, run.tokens * run.keys))
 
     words = memory.take(hidden)
     if stack.norm is Norm.GEMMA:

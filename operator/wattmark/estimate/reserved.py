@@ -100,7 +100,8 @@ def _described(question: Question) -> bool:
 
 def _known(stack: Stack, run: Pass, tokens: int) -> bool:
     """Whether the order of such layers' allocations is known, of so many tokens in the end."""
-    # A cache that slides holds one token less than the window.
+    # A cache that slides holds one token less than the window. Which layers' do is known of Gemma 2 and where all do.
     short = stack.window_tokens is not None and stack.window_tokens - 1 <= tokens
+    some = short and not run.eager and stack.window_layers < stack.layers
     apart = stack.relative_span or (stack.position_bias and run.eager)
-    return not (short or apart) and stack.activation in ACTIVATIONS and stack.layers <= MOST_LAYERS
+    return not (some or apart) and stack.activation in ACTIVATIONS and stack.layers <= MOST_LAYERS

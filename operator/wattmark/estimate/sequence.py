@@ -61,6 +61,17 @@ def tables(memory: Memory, stack: Stack, formats: Formats, length: int) -> list[
     return lowered
 
 
+def window(memory: Memory, pairs: int) -> Block:
+    """What a window hides: not so late, not too early, and both, a byte for each pair of tokens."""
+    later = memory.take(pairs)
+    within = memory.take(pairs)
+    memory.drop(later)
+    earlier = memory.take(pairs)
+    both = memory.take(pairs)
+    memory.drop(earlier, within)
+    return both
+
+
 def masks(memory: Memory, stack: Stack, tokens: int, keys: int, size: int) -> list[Block]:
     """What eager attention adds to its scores: zeros and infinities, made of one sample's booleans.
 
@@ -72,12 +83,7 @@ def masks(memory: Memory, stack: Stack, tokens: int, keys: int, size: int) -> li
         kinds.append(memory.take(pairs * size))
         memory.drop(later)
     if stack.window_layers:
-        earlier = memory.take(pairs)
-        within = memory.take(pairs)
-        memory.drop(earlier)
-        later = memory.take(pairs)
-        both = memory.take(pairs)
-        memory.drop(later, within)
+        both = window(memory, pairs)
         kinds.append(memory.take(pairs * size))
         memory.drop(both)
     return kinds
@@ -100,7 +106,7 @@ class Cache:
         places = 2 * layer, 2 * layer + 1
         if places[0] == len(self._tensors):
             self._tensors += [self._memory.take(size) for _ in places]
-        elif self._slides(layer):
+        elif self.slides(layer):
             old = [self._tensors[place] for place in places]
             self._tensors[places[0] : places[1] + 1] = [self._memory.take(size) for _ in places]
             self._memory.drop(*old)
@@ -118,5 +124,6 @@ class Cache:
         self._tensors.clear()
         self._fixed.clear()
 
-    def _slides(self, layer: int) -> bool:
+    def slides(self, layer: int) -> bool:
+        """Whether this layer has a window."""
         return -(-(layer + 1) * self._windows // self._layers) > -(-layer * self._windows // self._layers)

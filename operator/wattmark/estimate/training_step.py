@@ -10,7 +10,7 @@ from wattmark.api.training import Optimizer
 from wattmark.estimate.allocator import Block
 from wattmark.estimate.loading import in_order
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables
+from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables, window
 from wattmark.estimate.tape import Places, Program
 from wattmark.estimate.tensors import Units
 from wattmark.estimate.trained_parts import Shape
@@ -156,7 +156,7 @@ class Steps:
         if scales:
             words = memory.follow(words, hidden)
         if stack.rotary:
-            hidden_ones = [self._window(memory)] if shape.masked else []
+            hidden_ones = [window(memory, shape.length**2)] if shape.masked else []
             if shape.eager:
                 hidden_ones = masks(memory, stack, shape.length, shape.length, shape.batch * self.layer.formats.stream)
             turning = tables(memory, stack, self.layer.formats, shape.length)
@@ -167,17 +167,6 @@ class Steps:
         dropped, mask = memory.take(hidden), memory.take(shape.tokens * stack.hidden)
         memory.drop(given)
         return held, dropped, [mask]
-
-    def _window(self, memory: Memory) -> Block:
-        """What a window hides: not so late, not too early, and both, a byte for each pair of tokens."""
-        pairs = self.layer.shape.length**2
-        later = memory.take(pairs)
-        within = memory.take(pairs)
-        memory.drop(later)
-        earlier = memory.take(pairs)
-        both = memory.take(pairs)
-        memory.drop(earlier, within)
-        return both
 
     def _embeddings(self, memory: Memory, gradients: list[Block]) -> list[Block]:
         """With the embedding's gradient; of a tied one it is added to the projection's, which comes first."""
