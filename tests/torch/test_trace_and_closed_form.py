@@ -207,8 +207,7 @@ def test_reserved_memory_of_a_training_step_is_what_a_trace_finds(
 
 
 # Forward passes (no tokens written) and generations whose reserved memory is simulated, of models as they are: name,
-# batch, tokens, tokens written, precision, attention. Where layers or words are many, with fewer of them: a trace takes
-# as long as there are operators.
+# batch, tokens, tokens written, precision, attention.
 EAGER = Attention.EAGER
 PASSES = [
     pytest.param("google/gemma-2-2b", 8, 700, 0, "bf16", None, id="norms behind both parts, capped scores"),
@@ -223,7 +222,7 @@ PASSES = [
     pytest.param("Salesforce/codegen-350M-mono", 8, 500, 4, "bf16", None, id="turned in fp32 as well"),
     pytest.param("EleutherAI/gpt-neo-125m", 8, 1000, 4, "bf16", None, id="with masks of the layers' own"),
     pytest.param("mistralai/Mistral-7B-v0.1", 2, 4600, 2, "bf16", None, id="a window that is shorter than the input"),
-    pytest.param("mistralai/Mistral-7B-v0.1", 3, 4090, 8, "bf16", None, id="or than input and output"),
+    pytest.param("mistralai/Mistral-7B-v0.1", 3, 4092, 6, "bf16", None, id="or than input and output"),
     pytest.param("mistralai/Mistral-7B-v0.1", 1, 5000, 2, "fp32", None, id="in fp32"),
     pytest.param("google/gemma-2-2b", 2, 5000, 2, "bf16", None, id="and of every other layer"),
     pytest.param("microsoft/Phi-3-mini-4k-instruct", 2, 2100, 4, "bf16", None, id="and behind one matrix"),
@@ -244,8 +243,8 @@ PASSES = [
 ]
 # What is not the trace's to the byte: how far it may be, and why.
 PASSES_BEYOND = {
-    ("google/gemma-2-2b", 2): 0.015,  # so in generation with a window
-    ("EleutherAI/gpt-neo-125m", 8): 0.015,  # one segment of small tensors, of which some are not followed
+    ("google/gemma-2-2b", 2): 0.015,  # one segment of small tensors, of which some are not followed
+    ("EleutherAI/gpt-neo-125m", 8): 0.015,  # so here
     ("mistralai/Mixtral-8x7B-v0.1", 64): 0.015,  # what is a few hundred bytes a sample is not followed in later steps
 }
 

@@ -34,8 +34,6 @@ STEPS = 2
 # back where gradients come between what is computed again. In models of 12 to 32 layers that changes what is reserved
 # by 0.8 % at most, and takes a third to two thirds of the time.
 EDGE = 2
-OWN_POSITIONS = {"roberta", "xlm-roberta"}  # each sample's; and they drop out what they read of the first token
-CLASSIFIERS = {"bert", "distilbert", "roberta", "xlm-roberta", "vit"}
 # How many states an optimizer keeps for each parameter; those whose steps are followed.
 STATES = {Optimizer.ADAMW: 2, Optimizer.ADAMW_FUSED: 2, Optimizer.SGD: 0, Optimizer.SGD_MOMENTUM: 1}
 
@@ -196,22 +194,24 @@ def _masked(stack: Stack, tokens: int) -> bool:
     return stack.window_tokens is not None and stack.window_tokens <= tokens
 
 
+def _plain_scores(stack: Stack) -> bool:
+    """Whether eager attention's scores are neither dropped out nor given back, and queries turned as Llama's are."""
+    turned = stack.rotary and not stack.fused_projections
+    return turned and stack.fp32_softmax and not stack.attention_dropout and not stack.returns_scores
+
+
 def followed(question: Question) -> bool:
     """Whether the order of a step's allocations is known: it has been compared with a trace's."""
     resolved, architecture = question.resolved, question.architecture
     if not question.training or resolved.quantization or resolved.parallelism:
         return False
-    decodes = architecture.family is Family.DECODER
-    if not (decodes or architecture.model_type in CLASSIFIERS):
+    if architecture.family not in (Family.DECODER, Family.ENCODER, Family.VISION_TRANSFORMER) or architecture.audio:
         return False
     if (resolved.optimizer or Optimizer.ADAMW) not in STATES:
         return False
     ((stack, run),) = question.passes
     some = not run.eager and _masked(stack, run.tokens) and stack.window_layers < stack.layers
-    # Of eager attention: whose scores are neither dropped out nor given back, and turned as Llama's are.
-    slow = run.eager and not (stack.fp32_softmax and stack.rotary and not stack.fused_projections)
-    dropped = run.eager and (stack.attention_dropout or stack.returns_scores)
-    odd = slow or dropped or stack.position_bias or some
+    odd = (run.eager and not _plain_scores(stack)) or stack.relative_span or some
     other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS or architecture.projected_embeddings
     return not odd and not other and stack.activation in ACTIVATIONS
 
@@ -230,7 +230,7 @@ def steps(question: Question, found: Units) -> Steps:
             question.formats,
             Shape(question.batch, run.tokens, not run.eager and _masked(stack, run.tokens), run.eager),
             question.adapters,
-            architecture.model_type != "distilbert",
+            not stack.attended_undropped,
         ),
         question.architecture.vocab or 0,
         question.architecture.tied,
@@ -239,8 +239,8 @@ def steps(question: Question, found: Units) -> Steps:
         question.resolved.optimizer or Optimizer.ADAMW,
         tuple(tensor.elements * size for tensor in tensors if tensor.trained for _ in range(tensor.count)),
         _inputs(question) if architecture.family is not Family.DECODER else None,
-        # Autocast's copy is read, and frozen matrices save nothing.
-        architecture.model_type not in OWN_POSITIONS and not question.formats.mixed and question.adapters is None,
+        # RoBERTa drops out what it reads of the first token, autocast's copy is read, and frozen matrices save nothing.
+        not architecture.own_positions and not question.formats.mixed and question.adapters is None,
         tuple(tensor.elements * size for tensor in behind if tensor.trained and tensor.columns > 1),
         architecture.capped_logits,
     )
@@ -253,6 +253,6 @@ def _inputs(question: Question) -> Inputs:
         rows.get("embeddings.word", 0),
         rows.get("embeddings.token_type", 0),
         rows.get("embeddings.position", 0),
-        question.architecture.model_type in OWN_POSITIONS,
+        question.architecture.own_positions,
         question.pixel_bytes,
     )
