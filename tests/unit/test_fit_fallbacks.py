@@ -247,7 +247,7 @@ IDLE = [
         id="temporaries of a step, where activations decide",
     ),
     pytest.param(
-        "a100", check("google/gemma-2-2b", **training(64, 512, attention="Eager", precision="fp32")), Change.ATTENTION,
+        "a100", check("google/gemma-2-2b", **training(64, 512, attention="Eager", precision="bf16")), Change.ATTENTION,
         id="scores of a layer that is computed again, where logits decide",
     ),
 ]  # fmt: skip
