@@ -181,9 +181,10 @@ def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground,
         if after is None or not roomy:
             continue
         less, demand = _without_idle(wanted, proposal, after, gpu_of(roomy[0]))
-        fitting = _fitting(less, demand, surely_fit(demand.asked(simulate=False), grounds))
-        if fitting is None and less is not proposal:
-            fitting = _fitting(proposal, after, roomy)
+        fitting = None
+        if less is not proposal:
+            fitting = _fitting(less, demand, surely_fit(demand.asked(simulate=False), grounds))
+        fitting = fitting or _fitting(proposal, after, roomy)
         if fitting is not None:
             yield replace(fitting, tried=frozenset(proposal.changes))
             return
