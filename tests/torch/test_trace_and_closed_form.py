@@ -177,6 +177,21 @@ STEPS = [
     pytest.param("mixtral", 4, 512, "bf16-mixed", FULL, id="experts that autocast does not lower, computed again"),
     pytest.param("qwen3_moe", 8, 512, "bf16", {"optimizer": "SGD"}, id="experts whose routes are lowered"),
 ]
+# The same of what is allocated, with few words, where layers are most.
+SGD = {"optimizer": "SGD"}
+ALLOCATED = [
+    *(pytest.param(name, "bf16-mixed", options, id=f"{name}, layers computed again: {what}")
+      for name in ("t5", "t5 with gates", "mistral", "gpt2", "gemma2")
+      for what, options in (("all trained", SGD | FULL), ("adapters", EVERY_LORA | FULL))),
+    pytest.param("t5", "bf16-mixed", LORA | FULL, id="t5, layers computed again: adapters of attention"),
+    pytest.param("phi3", "bf16-mixed", LORA | FULL, id="phi3, layers computed again: adapters of attention"),
+    pytest.param("phi3", "bf16", EVERY_LORA | FULL, id="phi3, an adapter of gate and up at once"),
+    pytest.param("gemma2", "bf16", LORA | FULL, id="gemma2, norms behind each part of a layer"),
+    pytest.param("t5", "bf16-mixed", SGD, id="t5, what its decoder reads of its encoder"),
+    pytest.param("mistral", "bf16-mixed", SGD, id="mistral, the norm behind all layers"),
+    pytest.param("mixtral", "bf16", EVERY_LORA, id="mixtral, adapters beside its experts"),
+    pytest.param("qwen3_moe", "bf16-mixed", LORA, id="qwen3_moe, adapters beside its experts"),
+]  # fmt: skip
 STEP_BOUND = 0.05
 LEAST_BOUND = 0.02  # it is looked for to one part in 32, and told as the middle of that
 # What lies beyond: the order is the trace's but for states of 1 MiB, and one segment of 40 MB is more of half a GB.
@@ -266,6 +281,19 @@ def test_reserved_memory_of_a_pass_is_what_a_trace_finds(
     error = said / found.likely - 1
     print(f"{name:36} reserved  traced {found.likely:>12} said {said:>12} {error:+.3%}")
     assert abs(error) <= PASSES_BEYOND.get((name, batch), 0)
+
+
+@pytest.mark.parametrize(("name", "precision", "options"), ALLOCATED)
+def test_allocated_memory_of_a_training_step_is_what_a_trace_finds(
+    name: str, precision: str, options: dict[str, Any]
+) -> None:
+    shape = {"batchSizePerDevice": BATCH, "input": {"text": {"inputTokens": 512}}} | options
+    told = order(config(name), {"type": "Training", "training": shape}, Precision(precision))
+    found, said = trace(told, AMPERE).allocated_bytes, closed_form(told).allocated_bytes
+    error = said.likely / found.likely - 1
+    print(f"{name:14} traced {found.likely:>12} said {said.likely:>12} {error:+.2%}")
+    assert said.low <= found.likely <= said.high
+    assert abs(error) < BOUND
 
 
 def simulated_peak(told: RunOrder) -> int | None:

@@ -37,6 +37,10 @@ T5 = {
 WIDE = LLAMA | {"hidden_size": 1024, "intermediate_size": 4096}
 WIDE_BERT = BERT | {"hidden_size": 1024, "intermediate_size": 4096}
 WIDE_MIXTRAL = LLAMA | {"model_type": "mixtral", "hidden_size": 512, "num_local_experts": 4}
+QWEN_MOE = LLAMA | {
+    "model_type": "qwen3_moe", "num_experts": 16, "num_experts_per_tok": 4, "moe_intermediate_size": 256,
+    "head_dim": 64,
+}  # fmt: skip
 ALBERT = WIDE_BERT | {"model_type": "albert", "embedding_size": 64, "num_hidden_layers": 6}
 RESNET = {
     "model_type": "resnet", "depths": [1, 1, 1, 1], "hidden_sizes": [64, 128, 256, 512], "embedding_size": 64,
@@ -97,6 +101,7 @@ OPTIMIZERS += [
 LORA: dict[str, Any] = {"lora": {}}
 ATTENTION_LORA: dict[str, Any] = {"lora": {"targets": "Attention"}}
 FULL: dict[str, Any] = {"gradientCheckpointing": "Full"}
+SGD: dict[str, Any] = {"optimizer": "SGD"}
 TRAININGS = [
     pytest.param(config, trained(**options), precision, attention, gpu, bound, id=name)
     for name, config, options, precision, attention, gpu, bound in [
@@ -115,6 +120,16 @@ TRAININGS = [
         *((f"adapters, eager attention, layers computed again: {one['model_type']}", one, LORA | FULL,
            Precision.BF16_MIXED, Attention.EAGER, AMPERE, BOUND) for one in (BERT, DISTILBERT, LLAMA)),
         ("adapters, layers computed again", LLAMA, LORA | FULL, Precision.BF16_MIXED, Attention.AUTO, AMPERE, BOUND),
+        *((f"{what} of a mixture: {one['model_type']}, {precision}", one, options, precision, Attention.AUTO, AMPERE,
+           BOUND) for one in (WIDE_MIXTRAL, QWEN_MOE) for precision in (Precision.BF16, Precision.BF16_MIXED)
+          for what, options in (("adapters", LORA), ("adapters and layers computed again", ATTENTION_LORA | FULL),
+                                ("experts", SGD), ("experts and layers computed again", SGD | FULL))),
+        ("layers with a window", MISTRAL, SGD, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
+        ("layers with a window, adapters of attention", MISTRAL, ATTENTION_LORA, Precision.BF16, Attention.AUTO, AMPERE,
+         BOUND),
+        ("layers with a window computed again", MISTRAL, ATTENTION_LORA | FULL, Precision.BF16_MIXED, Attention.AUTO,
+         AMPERE, BOUND),
+        ("fp32, whose kernel wants keys of every head", LLAMA, SGD, Precision.FP32, Attention.AUTO, AMPERE, BOUND),
         ("fp16 under autocast, before Ampere", LLAMA, {}, Precision.FP16_MIXED, Attention.AUTO, TURING, BOUND),
         ("bf16 under autocast", BERT, {}, Precision.BF16_MIXED, Attention.SDPA, AMPERE, BOUND),
         ("tf32", BERT, {}, Precision.TF32, Attention.AUTO, Gpu((9, 0)), BOUND),
@@ -133,6 +148,7 @@ INFERENCES = [
          AMPERE, (0.025, SMALL)),
         ("a window and a static cache, attention above all", MISTRAL | {"intermediate_size": 128},
          {"output": 4, "cache": "Static"}, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
+        ("a prompt longer than the window", MISTRAL, {}, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
         ("a target of many tokens", T5, {}, Precision.BF16, Attention.AUTO, AMPERE, BOUND),
         ("a forward pass in fp16", BERT, {"output": None}, Precision.FP16, Attention.AUTO, TURING, BOUND),
         ("eager attention in fp16", LLAMA, {}, Precision.FP16, Attention.EAGER, TURING, BOUND),

@@ -66,10 +66,11 @@ def test_it_is_not_copied_as_it_grows() -> None:
     [
         pytest.param("llama-3.1-8b", 512, 0, id="none where the cache is still empty"),
         # The mask in fp32 and 16 bits, repeated keys and values; in the feed-forward part its widths take their place.
+        # And booleans, once for the batch.
         pytest.param(
             "mistral-7b-v0.1",
             4096,
-            4 * (1024 * 5120 * (4 + 2) + 2 * 5120 * 4096 * 2 - 1024 * 3 * 14336 * 2),
+            4 * (1024 * 5120 * (4 + 2) + 2 * 5120 * 4096 * 2 - 1024 * 3 * 14336 * 2) + 1024 * 5120,
             id="that of a window",
         ),
     ],

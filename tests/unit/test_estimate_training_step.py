@@ -78,8 +78,6 @@ def test_a_layer_saves_what_the_closed_form_says(stack: Stack, formats: Formats,
     expected = SHAPE.batch * saved(stack, Pass(SHAPE.length, SHAPE.length, adapters=adapters), formats)
     if formats.mixed:
         expected += copies * formats.compute
-    if formats.compute == 4 and stack.kv_heads < stack.heads:
-        expected += 2 * SHAPE.tokens * (stack.query_width - stack.kv_width) * 4
     if formats.stream < 4 and stack.norm is not Norm.LAYER:
         expected += SHAPE.tokens * stack.hidden * formats.stream  # the result; else it is what the next norm saves
     assert stays == pytest.approx(expected, rel=0.02)

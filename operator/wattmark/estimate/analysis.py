@@ -122,7 +122,8 @@ def _saved(question: Question) -> tuple[Part, Part]:
         # first of all, with all of the encoder there, and that norm's input.
         crossed = 2 * run.memory * stack.kv_width * formats.compute
         within = max(frozen.fullest_backward(stack, run, formats) - last // batch, crossed)
-        fullest = max(fullest, kept + batch * max(within, layer_backward.norm_backward(stack, run, formats)))
+        normed = layer_backward.norm_backward(stack, run, formats) - 4 * run.tokens * stack.hidden  # its input is kept
+        fullest = max(fullest, kept + batch * max(within, normed))
     formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
     return (
         Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),

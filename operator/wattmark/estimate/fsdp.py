@@ -13,6 +13,7 @@ from wattmark.api.parallelism import FsdpStrategy
 from wattmark.api.runtime import Precision
 from wattmark.estimate import optimizer, training
 from wattmark.estimate.interval import exact
+from wattmark.estimate.moments import Moments, of_layers
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.shards import Shard, elementwise
@@ -58,7 +59,7 @@ def phases(question: Question, devices: int) -> tuple[PhaseParts, ...] | Unknown
     shard = Shard.of(question, ((t.shard(devices), t.count) for t in found.every if t.trained))
     size = _sizes(question, computing, found, devices)
     weights = Part(ComponentName.WEIGHTS, exact(size.shard), f"1/{devices} of each parameter's rows, rounded up")
-    step = _Step(computing, training.of_layers(computing), size, (weights, optimizer.states(shard)), devices)
+    step = _Step(computing, of_layers(computing), size, (weights, optimizer.states(shard)), devices)
     # PyTorch's foreach forms are no default for DTensors: tensor by tensor.
     updating = optimizer.step_temporaries(replace(shard, on_gpu=False))
     return (
@@ -74,7 +75,7 @@ class _Step:
     """One step in the formats of its arithmetic; `kept` are the shards of parameters and states."""
 
     question: Question
-    moments: training.Moments
+    moments: Moments
     size: _Sizes
     kept: tuple[Part, Part]
     devices: int

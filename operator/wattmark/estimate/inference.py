@@ -88,8 +88,8 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
     if question.output_tokens and stack.cross_attention:
         kept += 2 * batch * run.memory * stack.kv_width * formats.compute  # keys and values: the cache takes a copy
     once = transformer.held_once(stack, run, formats)
-    static = question.static_tokens and stack.causal  # an encoder knows of no cache
-    masked = static_cache.masked(stack, run, formats) if static else 0
+    # A mask is made for windows, with or without a static cache; an encoder knows neither.
+    masked = static_cache.masked(stack, run, formats) if stack.causal else 0
     likely = kept + once + batch * transformer.held(stack, run, formats, masked=masked)
     front = 0 if stack.causal else sound.front(question)
     if front > likely:
@@ -149,9 +149,8 @@ def _keys(question: Question, steps: int) -> int:
     return question.input_tokens + max(0, steps - 1)  # nothing reads the last token that is generated
 
 
-def cache_bytes(stack: Stack, batch: int, keys: int, memory: int, size: int) -> int:
-    """Keys and values of all layers; a layer with a window keeps no more than that, cross-attention the encoder's."""
-    windowed = min(keys, stack.window_tokens) if stack.window_tokens else keys
+def cache_bytes(stack: Stack, batch: int, keys: int, windowed: int, memory: int, size: int) -> int:
+    """Keys and values of all layers; one with a window keeps no more than `windowed`, cross-attention the encoder's."""
     tokens = (stack.layers - stack.window_layers) * keys + stack.window_layers * windowed
     if stack.cross_attention:
         tokens += stack.layers * memory
@@ -163,10 +162,15 @@ def _cache(question: Question, steps: int) -> Part:
     assert decoder is not None  # only models that generate get here
     memory = question.input_tokens if decoder.cross_attention else 0
     keys = _keys(question, steps) if question.output_tokens else question.input_tokens
+    # What is kept of a prompt that is longer than the window is a view of all of it (DynamicSlidingWindowLayer.update)
+    # till the first token's step is through the layer.
+    most = decoder.window_tokens or keys
+    if not question.static_tokens:
+        most = max(most, question.input_tokens)
     return Part(
         ComponentName.KV_CACHE,
-        exact(cache_bytes(decoder, question.batch, keys, memory, question.formats.compute)),
-        "2 x layers x kv heads x head size x B x batch x tokens; a window's layers keep no more than the window",
+        exact(cache_bytes(decoder, question.batch, keys, min(keys, most), memory, question.formats.compute)),
+        "2 x layers x kv heads x head size x B x batch x tokens; a window's layers keep no more than window or prompt",
     )
 
 

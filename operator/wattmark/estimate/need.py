@@ -35,8 +35,6 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     for stack in question.stacks:
         if stack.activation not in HELD_WIDTHS:
             return Unknown(f"the closed form does not know what activation {stack.activation!r:.40} saves")
-    if question.adapters and any(stack.experts for stack in question.stacks):
-        return Unknown("the closed form does not describe adapters in a mixture of experts")
     odd = optimizer.unknown_state(question)
     if odd:
         return Unknown(odd)

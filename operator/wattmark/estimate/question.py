@@ -137,10 +137,17 @@ class Question:
 
     @property
     def adapters(self) -> Adapters | None:
-        """The adapters that are trained in place of the model's own parameters."""
+        """The adapters that are trained in place of the model's own parameters.
+
+        A mixture's have none in the feed-forward part, whatever the targets: its experts and its router are parameters
+        of transformers' classes, and no linear layers that an adapter could stand beside.
+        """
         lora, quantization = self.resolved.lora, self.resolved.quantization
         int8 = quantization is not None and quantization.type is QuantizationType.INT8 and not self.kept_wide
-        return None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR, int8)
+        mixture = any(stack.experts for stack in self.stacks)
+        return (
+            None if lora is None else Adapters(lora.rank, lora.targets is LoraTargets.ALL_LINEAR and not mixture, int8)
+        )
 
     @property
     def head(self) -> Head:

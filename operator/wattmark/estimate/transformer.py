@@ -75,7 +75,8 @@ def held(stack: Stack, run: Pass, formats: Formats, *, masked: int = 0) -> int:
     widths = max(HELD_WIDTHS[stack.activation], (4 if stack.fused_gate else 3) if stack.gated else 0)
     copies = max(1, stack.experts_per_token)
     routed = stack.experts_per_token * stack.hidden * size  # a token's copies, one for each of its experts
-    within = max(copies * widths * stack.intermediate * formats.result + routed, 4 * routed)
+    ordered = 2 * routed + 2 * routes(stack, 1, size)
+    within = max(copies * widths * stack.intermediate * formats.result + routed, ordered)
     summed = (2 if stack.holds_attended else 1) * stack.hidden * formats.stream
     forward = run.tokens * (before + summed + within)
     if run.eager:
@@ -168,15 +169,29 @@ def _old_scores(stack: Stack, run: Pass, formats: Formats, *, ended: bool) -> in
     return stack.heads * run.tokens * keys * formats.compute
 
 
+def routes(stack: Stack, tokens: int, size: int) -> int:
+    """Bytes of what a mixture's experts give, weighted; `size` is that of an element before."""
+    return tokens * stack.experts_per_token * stack.hidden * (4 if stack.fp32_routes else size)
+
+
+def windowed(stack: Stack, run: Pass) -> bool:
+    """Whether fused attention gets a mask: of layers whose window is no longer than the text."""
+    window = stack.window_tokens
+    return run.on_gpu and not run.eager and run.tokens > 1 and window is not None and window <= run.keys
+
+
 def held_once(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes of temporaries that do not grow with the batch: the position bias, and its copy for the layer that runs.
 
+    Of a window, a boolean for each pair of tokens.
     Of positions that are attended to apart: their embeddings, normalized, or as keys and queries; and three tables of
     8-byte indices.
     """
     if stack.relative_span:
         positions = (1 if stack.whole_span else 2) * _span(stack, run) * stack.hidden * formats.compute
         return positions + 3 * 8 * run.tokens * run.keys
+    if windowed(stack, run):
+        return run.tokens * run.keys
     if not stack.position_bias:
         return 0
     return 2 * stack.heads * run.tokens * max(run.keys, run.memory) * formats.compute
@@ -258,9 +273,9 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
     copies = inputs if formats.stream != size else 1
     keys = memory or run.keys
     total = run.tokens * (copies * stack.hidden + 2 * stack.query_width) * size + 2 * keys * stack.kv_width * size
-    if memory and formats.stream != size and run.adapters:
-        # The encoder's result, for keys and for values. Trained matrices save it, too, but a step of T5 is as much
-        # above a trace elsewhere, which has not been found: counted there as well it would be 3 % above.
+    if memory and formats.stream != size and (run.on_gpu or run.adapters):
+        # Copies of the encoder's result, for keys and for values. A CPU's trained matrices save them, too, but its
+        # unfused attention takes as much less than is counted.
         total += 2 * memory * stack.hidden * size
     if run.adapters and formats.mixed and not run.eager:
         total += run.tokens * stack.query_width * size  # the output matrix's adapter casts its input for itself
@@ -279,6 +294,13 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
         total += stack.heads * run.tokens * keys * _score_saved(stack, run, formats)
     else:
         total += 4 * stack.heads * run.tokens
+        # Of fp32, and under a mask, another kernel, which wants keys and values for every head of a group.
+        repeated = 2 * keys * (stack.query_width - stack.kv_width) * size
+        if run.on_gpu and size == 4:
+            total += repeated
+        if not memory and windowed(stack, run):
+            mask = run.tokens * keys * size
+            total += (mask + (repeated if size < 4 else 0)) * stack.window_layers // stack.layers
     return total
 
 
@@ -304,7 +326,7 @@ def mlp_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per token of the feed-forward part: its input, the activation's steps, the gate's factors, the product."""
     size, width = formats.compute, stack.intermediate
     if stack.experts:
-        return _mixture_saved(stack, formats)
+        return _mixture_saved(stack, run, formats)
     inputs = (2 if stack.gated and not stack.fused_gate and formats.stream != size else 1) * stack.hidden * size
     if stack.shared_norm and formats.stream == size:
         inputs = 0  # attention saves it
@@ -337,11 +359,14 @@ def raises(stack: Stack, run: Pass, formats: Formats) -> bool:
     return stack.activation == "gelu_new" and formats.mixed and run.on_gpu and formats.result == formats.compute
 
 
-def _mixture_saved(stack: Stack, formats: Formats) -> int:
+def _mixture_saved(stack: Stack, run: Pass, formats: Formats) -> int:
     """Bytes per token of a mixture: the router's input; for each chosen expert its input and result and its layers.
 
-    The grouped multiplication knows no autocast: it computes in the format of the weights.
+    The grouped multiplication knows no autocast: it computes in the format of the weights. Frozen matrices save
+    neither what they nor what the router reads; the result is for the gradient of the factor that weights it.
     """
-    size, width = formats.weight, SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0)
-    one = (2 * stack.hidden + width * stack.intermediate) * size + ROUTE_BYTES
-    return stack.hidden * formats.compute + stack.experts * 4 + stack.experts_per_token * one
+    frozen = 1 if run.adapters else 0
+    size, width = formats.weight, SAVED_WIDTHS[stack.activation] + (2 if stack.gated else 0) - frozen
+    one = ((2 - frozen) * stack.hidden + width * stack.intermediate) * size + ROUTE_BYTES
+    router = 0 if frozen else stack.hidden * formats.compute
+    return router + stack.experts * 4 + stack.experts_per_token * one

@@ -122,6 +122,7 @@ class Stack:
     `fp32_routes` that what weighs the results of a token's experts is fp32, and so
     are these then. `relative_span` is how many tokens to either side positions are told apart that
     are attended to beside the content, 0 where they are not; `whole_span` that all of them are, however few the tokens.
+    `fp32_routes` tells that what a mixture's experts give is weighted in fp32.
     """
 
     layers: int
