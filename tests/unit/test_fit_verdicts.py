@@ -314,25 +314,42 @@ def test_how_likely_it_runs_out_of_memory(changes: dict[str, Any], probability: 
     assert answer(**changes).out_of_memory_probability == probability
 
 
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from([None, *(size * GIB for size in (16, 20, 22, 24, 40))]),
-            st.sampled_from([(7, 5), (8, 9), None]),
-            st.booleans(),
-        ),
-        max_size=5,
+OFFERS = st.lists(
+    st.tuples(
+        st.sampled_from([None, *(size * GIB for size in (16, 20, 22, 24, 40))]),
+        st.sampled_from([(7, 5), (8, 9), None]),
+        st.booleans(),
     ),
-    st.sampled_from([NEED, Unknown("no formula")]),
+    max_size=5,
 )
-def test_what_surely_fits_is_what_is_judged_so_the_smallest_first(
-    offers: list[tuple[int | None, tuple[int, int] | None, bool]], need: Need | Unknown
-) -> None:
-    grounds = [
+
+
+def grounds_of(offers: list[Any]) -> list[Ground]:
+    return [
         Ground(str(n), replace(OFFER, memory_bytes=size, capability=kind, shared=shared), None, 64 * GIB, 0)
         for n, (size, kind, shared) in enumerate(offers)
     ]
-    asked = Asked(lambda gpu: need, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
+
+
+def asked_of(need: Need | Unknown) -> Asked:
+    return Asked(lambda gpu: need, Precision.BF16, ResourcesSpec(), PlacementSpec(), only_asks=True)
+
+
+@given(OFFERS, st.sampled_from([NEED, Unknown("no formula")]))
+def test_what_surely_fits_is_what_is_judged_so_the_smallest_first(offers: list[Any], need: Need | Unknown) -> None:
+    grounds, asked = grounds_of(offers), asked_of(need)
     judged = zip(grounds, verdicts.judgements(asked, grounds), strict=True)
     sure = [(one.offered or 0, ground.name) for ground, one in judged if one.sure]
     assert [ground.name for ground in verdicts.surely_fit(asked, grounds)] == [name for _, name in sorted(sure)]
+
+
+@given(OFFERS, st.sampled_from([NEED, Unknown("no formula")]))
+def test_the_roomiest_is_the_one_with_the_most_that_nothing_but_memory_speaks_against(
+    offers: list[Any], need: Need | Unknown
+) -> None:
+    grounds, asked = grounds_of(offers), asked_of(need)
+    judged = zip(grounds, verdicts.judgements(asked, grounds), strict=True)
+    about = [(one.offered, ground) for ground, one in judged if one.about_memory and one.offered is not None]
+    most = max((offered for offered, _ in about), default=None)
+    found = verdicts.roomiest(asked, grounds)
+    assert found == next(((ground, offered) for offered, ground in about if offered == most), None)

@@ -45,9 +45,13 @@ class Experience:
         on_device.pop(about.model, None)
         on_device[about.model] = run
 
+    def __bool__(self) -> bool:
+        """Whether there is any run."""
+        return bool(self._same)
+
     def lesson(self, about: Subject, device: str | None) -> Lesson:
         """What the runs say of this question on this device; `device` is None where it is not known."""
-        if not self._same:
+        if not self:
             return NOTHING_LEARNT
         key = about, device
         if key not in self._lessons:

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from functools import lru_cache, partial
+from functools import cached_property, lru_cache, partial
 
 from wattmark import models
 from wattmark.api.answers import Need
@@ -22,7 +22,7 @@ from wattmark.models.resolve import ALONE, Impossible, resolve
 Spec = BenchmarkJobSpec | ModelCheckSpec
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Demand:
     """A spec with its model's architecture and the `config` (config.json) that this is read from.
 
@@ -36,19 +36,23 @@ class Demand:
     resolved: Resolved
     only_asks: bool
     experience: Experience = NO_EXPERIENCE
-    subject: Subject = field(init=False)
     _needs: dict[tuple[Gpu | None, bool], Need | Unknown] = field(
         init=False, compare=False, repr=False, default_factory=dict
     )
 
-    def __post_init__(self) -> None:
-        """Work out once what earlier runs can have in common with it."""
+    @cached_property
+    def subject(self) -> Subject:
+        """What earlier runs can have in common with it."""
         asked = (self.architecture, self.resolved, self.spec.model.weights, self.spec.resources.gpus_per_node)
-        object.__setattr__(self, "subject", subject(*asked))
+        return subject(*asked)
 
     def lesson_on(self, gpu: Gpu | None) -> Lesson:
         """What earlier runs say of it on a GPU (None: on a CPU)."""
-        return self.experience.lesson(self.subject, device(gpu))
+        return self.experience.lesson(self.subject, device(gpu)) if self.experience else NOTHING_LEARNT
+
+    def lesson_elsewhere(self, gpu: Gpu | None) -> Lesson:
+        """What they say of the same model with another batch or length."""
+        return self.experience.lesson(self.subject.elsewhere, device(gpu)) if self.experience else NOTHING_LEARNT
 
     def need_on(self, gpu: Gpu | None, *, simulate: bool = True) -> Need | Unknown:
         """The need on a GPU (None: on a CPU), or why it is not known. Not to `simulate` is cheap, and no more."""

@@ -9,7 +9,7 @@ from math import isqrt
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, reckoned
-from wattmark.evidence import NOTHING_LEARNT, Lesson, device, must_be_offered
+from wattmark.evidence import NOTHING_LEARNT, Lesson, must_be_offered
 from wattmark.fit.demand import Demand
 from wattmark.models import Architecture, Family, Modality
 
@@ -73,8 +73,8 @@ def most_that_fit(demand: Demand, axis: Axis, gpu: Gpu | None, room: int) -> int
     most = MOST_SAMPLES if axis is Axis.BATCH else longest_input(demand)
     if most is None:
         return None
-    lesson = demand.experience.lesson(demand.subject.elsewhere, device(gpu))
-    subject = _Subject(demand.config, demand.spec.model.weights, demand.resolved, lesson, demand.architecture)
+    weights, lesson = demand.spec.model.weights, demand.lesson_elsewhere(gpu)
+    subject = _Subject(demand.config, weights, demand.resolved, lesson, demand.architecture)
     return _most(subject, axis, gpu, room, most)
 
 

@@ -13,14 +13,14 @@ from wattmark.api.model import SourceType
 from wattmark.api.runtime import Attention, Precision
 from wattmark.api.training import GradientCheckpointing, Optimizer
 from wattmark.api.workload import WorkloadType
-from wattmark.estimate import Gpu, Unknown
+from wattmark.estimate import Unknown
 from wattmark.fit.checks import AMPERE, HOST_MEMORY, NEEDS_AMPERE, Ground
 from wattmark.fit.compression import adapters, lighter_optimizer, narrower_states, quantized, quantized_adapters
 from wattmark.fit.demand import Demand
 from wattmark.fit.most import Axis, most_that_fit
 from wattmark.fit.proposal import Move, Proposal, of_workload
 from wattmark.fit.sharing import several_gpus
-from wattmark.fit.verdicts import gpu_of, judgements
+from wattmark.fit.verdicts import gpu_of, judgements, roomiest
 from wattmark.fleet.offers import MIB
 from wattmark.models import Architecture
 from wattmark.observe import quantity
@@ -235,11 +235,11 @@ PAIRS: tuple[tuple[Move, Move], ...] = (
 
 def _most(wanted: Demand, axis: Axis, grounds: tuple[Ground, ...]) -> int | None:
     """The most that fits the roomiest ground, of those that nothing but memory speaks against; None where none is."""
-    best: tuple[Gpu | None, int] | None = None
-    for ground, judged in zip(grounds, judgements(wanted.asked(simulate=False), grounds), strict=True):
-        if judged.about_memory and judged.offered is not None and (best is None or judged.offered > best[1]):
-            best = gpu_of(ground), judged.offered
-    return None if best is None else most_that_fit(wanted, axis, *best)
+    found = roomiest(wanted.asked(simulate=False), grounds)
+    if found is None:
+        return None
+    ground, room = found
+    return most_that_fit(wanted, axis, gpu_of(ground), room)
 
 
 @dataclass(frozen=True, slots=True)

@@ -80,6 +80,16 @@ def surely_fit(asked: Asked, grounds: Iterable[Ground]) -> list[Ground]:
     return [ground for _, ground in found]
 
 
+def roomiest(asked: Asked, grounds: Iterable[Ground]) -> tuple[Ground, int] | None:
+    """The kind of node with the most to offer of those that nothing but memory speaks against, and how much that is."""
+    offers = [(offered, case) for case in _cases(asked, grounds) if (offered := _compared(case)[1]) is not None]
+    # The first of equal ones; the others need not be judged.
+    for offered, case in sorted(offers, key=itemgetter(0), reverse=True):
+        if _judge(case).about_memory:
+            return case.ground, offered
+    return None
+
+
 def _cases(asked: Asked, grounds: Iterable[Ground]) -> Iterator[Case]:
     """The question to each kind of node; the need is reckoned once for each kind of GPU."""
     needs: dict[Gpu | None, Need | Unknown] = {}
