@@ -26,17 +26,19 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         if not holds:
             tape.drop(attended)
         normed = self.norm(middle)
-        down = self._feed_forward(normed, again=again)
+        behind = self._stack.norms_behind
+        down = self._feed_forward(normed, again=again and not behind)
         if not holds:
             tape.drop(normed)
-        if self._stack.norms_behind:
-            down = self._normed(down)
+        if behind:
+            down = self._normed(down, again=again)
         result = tape.add(middle, down)
-        tape.drop(down, middle, *([attended, normed] if holds else []))
+        tape.drop(down, middle, *([attended, normed] if holds else []), *self._late)
+        self._late.clear()
         return result
 
-    def _normed(self, given: Value) -> Value:
-        result = self.norm(given)
+    def _normed(self, given: Value, *, again: bool = False) -> Value:
+        result = self.norm(given, again=again)
         self._tape.drop(given)
         return result
 

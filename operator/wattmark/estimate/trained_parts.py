@@ -47,7 +47,7 @@ class TrainedParts:
     ) -> None:
         self._tape, self._stack, self._formats, self._shape, self._adapters = tape, stack, formats, shape, adapters
         self._drops_attended = drops_attended
-        self._late: list[Value] = []  # what a part of the layer holds until its norm is done
+        self._late: list[Value] = []  # what a part of the layer holds until its norm, or all of the layer, is done
         self._parameters: list[Value] = []
         self.copies: list[Value] = []
 
@@ -72,8 +72,8 @@ class TrainedParts:
         made = (parameter.gradient for parameter in self._parameters)
         return tuple(gradient.place for gradient in made if gradient is not None and gradient.place >= 0)
 
-    def norm(self, given: Value, heads: int = 0) -> Value:
-        """Normalized hidden states, or so many heads, each alone."""
+    def norm(self, given: Value, heads: int = 0, *, again: bool = False) -> Value:
+        """Normalized hidden states, or so many heads, each alone. To run Gemma's `again` ends where it is scaled."""
         tape, stack = self._tape, self._stack
         rows = self._shape.tokens * (heads or 1)
         elements = rows * (stack.head_dim if heads else stack.hidden)
@@ -94,6 +94,7 @@ class TrainedParts:
         if narrow:
             tape.drop(raised)
         if stack.norm is Norm.GEMMA:
+            tape.dry = tape.dry or again
             return self._lowered(scaled, given.size, trained=trained)
         lowered = tape.apply(scaled, given.size) if narrow else scaled
         result = self._scaled(lowered, elements * self._formats.stream, trained=trained)

@@ -32,7 +32,10 @@ class TrainedScores(TrainedParts):
         return ordered
 
     def _weights(self, scores: Value, elements: int) -> Value:
-        """Scaled, capped where the class does so, under a mask in the stream's format; softmax in fp32, and lowered."""
+        """Scaled, capped where the class does so, under a mask in the stream's format; softmax in fp32, and lowered.
+
+        The layer is given them as well, as they were before autocast's product lowered them, and has them until its end.
+        """
         tape, formats, narrow = self._tape, self._formats, elements * self._formats.compute
         scores = tape.then(scores)
         if self._stack.capped_scores:
@@ -43,14 +46,13 @@ class TrainedScores(TrainedParts):
             likely = tape.apply(scores, elements * 4, keeps=True)
         else:
             likely = tape.then(tape.apply(scores, elements * 4), keeps=True)
-        if narrow == elements * 4:
+        if narrow == elements * 4 or formats.mixed:
             tape.drop(scores)
-            return likely
-        if formats.mixed:  # it is the product that lowers them
-            tape.drop(scores)
+            self._late.append(tape.held(likely))
+            return tape.then(likely, narrow) if formats.mixed else likely
         weights = tape.then(likely, narrow)
-        if not formats.mixed:
-            tape.drop(scores)
+        tape.drop(scores)
+        self._late.append(tape.held(weights))
         return weights
 
     def _masked(self, scores: Value, size: int) -> Value:
@@ -78,5 +80,5 @@ class TrainedScores(TrainedParts):
             return [(other, tape.take(other.size)), (one, tape.take(one.size))]
 
         made = tape.take(size)
-        tape.record(made, (one, other), rule)
+        tape.record(made, (other, one), rule)
         return made

@@ -123,8 +123,10 @@ class Steps:
             gradient = memory.follow(gradient, self.layer.hidden)
             memory.drop(*behind)
         if self.layer.adapters is None:
-            gradients = self._embeddings(memory, gradients)
-        memory.drop(gradient, *kept)
+            gradients = self._embeddings(memory, gradient, gradients)
+        else:
+            memory.drop(gradient)
+        memory.drop(*kept)
         return gradients
 
     def _there(
@@ -166,14 +168,15 @@ class Steps:
         memory.drop(given)
         return held, dropped, [mask]
 
-    def _embeddings(self, memory: Memory, gradients: list[Block]) -> list[Block]:
-        """With the embedding's gradient; of a tied one it is added to the projection's, which comes first."""
+    def _embeddings(self, memory: Memory, gradient: Block, gradients: list[Block]) -> list[Block]:
+        """With the embedding's, of the last `gradient`; a tied one is added to the projection's, which comes first."""
         stack, tokens = self.layer.stack, self.layer.shape.tokens
         size = self.vocabulary * stack.hidden * self.layer.formats.weight
         made = memory.take(size)
         within = sorted_bytes(tokens, self.vocabulary, stack.hidden)
         if within:
             memory.drop(memory.take(within))
+        memory.drop(gradient)
         if not self.tied:
             return [*gradients, made]
         total = memory.take(size)
