@@ -34,7 +34,7 @@ class TrainedScores(TrainedParts):
     def _weights(self, scores: Value, elements: int) -> Value:
         """Scaled, capped where the class does so, under a mask in the stream's format; softmax in fp32, and lowered.
 
-        The layer is given them as well, as they were before autocast's product lowered them, and has them until its end.
+        The layer is given them, too, as they were before autocast's product lowered them, and has them until its end.
         """
         tape, formats, narrow = self._tape, self._formats, elements * self._formats.compute
         scores = tape.then(scores)
