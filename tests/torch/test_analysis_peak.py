@@ -93,7 +93,7 @@ IN_PRECISIONS = [
     for precision in (Precision.FP32, Precision.BF16)
     if precision is Precision.BF16 or case.values[0] in ("an encoder", "GPT-2")
 ]
-BOUND = 0.08
+BOUND = 0.04
 
 
 @pytest.mark.parametrize(("name", "kind", "precision"), IN_PRECISIONS)

@@ -165,12 +165,12 @@ ANALYSES = [
         ("LayerAnalysis", BOUND),
         ("AttentionVisualization", BOUND),
         ("GradientAnalysis", BOUND),
-        ("ConceptAnalysis", (0.09, "the layer that is probed is the first, whose input and embeddings are the same")),
+        ("ConceptAnalysis", BOUND),
     )
 ] + [
     pytest.param(one, analysed("GradientAnalysis"), Precision.BF16, Attention.AUTO, AMPERE, BOUND,
                  id=f"GradientAnalysis of {one['model_type']}")
-    for one in (LLAMA, GEMMA, NEOX, GPTJ, PHI, T5)
+    for one in (LLAMA, GEMMA, NEOX, GPTJ, PHI, T5, ALBERT)
 ]  # fmt: skip
 
 

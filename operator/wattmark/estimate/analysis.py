@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from wattmark.api.analysis import AnalysisKind
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate import convolution, frozen, layer_backward, transformer
+from wattmark.estimate import convolution, frozen, layer_backward, quantized, transformer
 from wattmark.estimate.inference import CONVOLUTIONS, SMALL_TENSORS, TEMPORARIES, weights_part
 from wattmark.estimate.interval import Interval, exact, spread
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
@@ -19,17 +19,22 @@ SAVED = (0.85, 1.2)  # as in training, whose forms these are
 def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
     """Every phase of an analysis with what the allocator holds at its fullest; workspaces apart."""
     weights = weights_part(question)
-    loaded = PhaseParts(Phase.LOAD, (weights,))
+    loaded = PhaseParts(Phase.LOAD, (weights, quantized.loading(question)))
+    products = quantized.forward(question, question.rows)
     kind = question.resolved.analysis
     assert kind is not None  # the caller asked
     if kind is AnalysisKind.GRADIENT_ANALYSIS:
         if any(stack.experts for stack in question.stacks):
             return Unknown("the closed form does not describe what a mixture of experts with frozen weights saves")
+        if question.kept_wide and quantized.takes_int8(question):
+            model = question.architecture.model_type
+            return Unknown(f"the closed form does not describe what LLM.int8() saves of a model of type {model}")
         saved, backward = _convolutional(question) if question.architecture.convolutions else _saved(question)
         return (
             loaded,
-            PhaseParts(Phase.FORWARD, (weights, saved)),
+            PhaseParts(Phase.FORWARD, (weights, saved, products)),
             PhaseParts(Phase.BACKWARD, (weights, backward, _logits(question))),
+            PhaseParts(Phase.BACKWARD, (weights, saved, quantized.backward(question, question.rows))),
         )
     if question.architecture.convolutions:  # of those, a forward pass reads no more than the stages
         return loaded, PhaseParts(Phase.FORWARD, (weights, *_stages(question)))
@@ -42,7 +47,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
             moments = _passing(question)
         case AnalysisKind.CONCEPT_ANALYSIS:
             moments = _probe(question)
-    return loaded, *(PhaseParts(Phase.FORWARD, (weights, *parts)) for parts in moments)
+    return loaded, *(PhaseParts(Phase.FORWARD, (weights, *parts, products)) for parts in moments)
 
 
 def _hidden(question: Question, run: Pass) -> int:
@@ -99,8 +104,13 @@ def _passing(question: Question) -> Iterator[tuple[Part, ...]]:
 
 
 def _probe(question: Question) -> Iterator[tuple[Part, ...]]:
-    """The widest layer of the side that reads the input, where the pass ends, and the means of both sets."""
+    """The widest layer of the side that reads the input, where the pass ends, and the means of both sets.
+
+    Where that is the first one, what it is given is what the embeddings gave, unless those of positions are added.
+    """
     stack, run = question.passes[0]
+    if question.resolved.layer == 1 and (stack.post_norms or not question.architecture.position_table):
+        run = replace(run, embedded=0)
     means = 2 * question.batch * question.architecture.hidden * 4
     kept = Part(ComponentName.HIDDEN_STATES, exact(means), "2 sets x batch x hidden x 4 B: means over tokens")
     yield kept, _temporaries(_held(question, stack, run) + question.pixel_bytes)  # the other set's images
@@ -113,15 +123,18 @@ def _saved(question: Question) -> tuple[Part, Part]:
     for stack, run in question.passes:
         if architecture.family is Family.ENCODER_DECODER and stack.causal:  # the first token alone
             run = replace(run, tokens=1, keys=1)
-        frozen_run = replace(run, adapters=frozen.ADAPTERS)
+        int8 = quantized.takes_int8(question)
+        frozen_run = replace(run, adapters=frozen.adapters(int8=int8))
         one, norm = _hidden(question, run), batch * transformer.norm_saved(stack, frozen_run, formats)
         last = 0 if stack.post_norms else norm
-        kept += stack.layers * batch * frozen.saved(stack, run, formats) + transformer.shared(stack, run, formats)
-        kept += _edges(question, stack) * one + last
+        kept += stack.layers * batch * frozen.saved(stack, run, formats, int8=int8) + transformer.shared(
+            stack, run, formats
+        )
+        kept += _edges(question, stack) * one * _narrower(question) // architecture.hidden + last
         # The last norm comes first on the way back, and then is gone; gradients of what cross-attention reads come
         # first of all, with all of the encoder there, and that norm's input.
         crossed = 2 * run.memory * stack.kv_width * formats.compute
-        within = max(frozen.fullest_backward(stack, run, formats) - last // batch, crossed)
+        within = max(frozen.fullest_backward(stack, run, formats, int8=int8) - last // batch, crossed)
         normed = layer_backward.norm_backward(stack, run, formats) - 4 * run.tokens * stack.hidden  # its input is kept
         fullest = max(fullest, kept + batch * max(within, normed))
     formula = "layers x batch x tokens x what a layer with frozen weights saves (arXiv 2205.05198, extended)"
@@ -129,6 +142,12 @@ def _saved(question: Question) -> tuple[Part, Part]:
         Part(ComponentName.ACTIVATIONS, spread(kept, *SAVED, SMALL_TENSORS), formula),
         Part(ComponentName.ACTIVATIONS, spread(fullest, *SAVED, SMALL_TENSORS), f"{formula}; gradients in one"),
     )
+
+
+def _narrower(question: Question) -> int:
+    """The width of embeddings, which ALBERT's have for themselves: a frozen matrix that widens them saves nothing."""
+    words = next((one.inputs for one in question.architecture.body if one.name == "embeddings.word"), 0)
+    return words if question.architecture.projected_embeddings else question.architecture.hidden
 
 
 def _edges(question: Question, stack: Stack) -> int:

@@ -84,6 +84,11 @@ def backward(question: Question, rows: int) -> Part:
     return _part(question, rows, made, made)
 
 
+def takes_int8(question: Question) -> bool:
+    """Whether matrices are LLM.int8()'s, which save what they read, frozen as they are (MatMul8bitLt in autograd)."""
+    return _type(question) is QuantizationType.INT8
+
+
 def uncheckpointed(question: Question, stack: Stack, run: Pass, *, post: bool) -> int:
     """Bytes that one layer keeps per sample although it is computed again, of what LLM.int8() reads.
 
