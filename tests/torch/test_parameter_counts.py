@@ -2,6 +2,7 @@
 
 import copy
 import logging
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from wattmark.models import Architecture, Family, Head, architecture, flops, hea
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 diffusers = pytest.importorskip("diffusers")
+safetensors = pytest.importorskip("safetensors.torch")
 from torch.utils.flop_counter import FlopCounterMode  # noqa: E402
 
 logging.getLogger("transformers").setLevel(logging.ERROR)
@@ -223,3 +225,27 @@ def test_the_flops_of_a_forward_pass_are_those_that_torch_counts(model_id: str) 
     with FlopCounterMode(display=False) as counter, torch.no_grad():
         model(**inputs)
     assert flops(read, head, batch=2, **shape).total == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("own", [pytest.param(True, id="T5 1.1, Flan-T5"), pytest.param(False, id="T5")])
+def test_a_t5_checkpoint_may_hold_a_projection_of_its_own_which_a_fresh_model_never_has(
+    own: bool, tmp_path: Path
+) -> None:
+    config = {"model_type": "t5", "num_layers": 1, "d_model": 32, "d_kv": 8, "num_heads": 4, "d_ff": 64,
+              "vocab_size": 50, "feed_forward_proj": "gated-gelu", "tie_word_embeddings": not own}  # fmt: skip
+    read = architecture(config)
+    assert isinstance(read, Architecture)
+    fresh = built(config, Head.SEQ2SEQ_LM)
+    assert sum(one.numel() for one in fresh.parameters()) == parameters(read, Head.SEQ2SEQ_LM).total
+    assert fresh.config.scale_decoder_outputs == (not own)
+    published = transformers.T5ForConditionalGeneration(
+        transformers.T5Config(**{key: value for key, value in config.items() if key != "model_type"})
+    )
+    if own:
+        published.lm_head.weight = torch.nn.Parameter(torch.randn(50, 32))
+    tensors = {name: value.contiguous().clone() for name, value in published.state_dict().items()}
+    tensors = {name: value for name, value in tensors.items() if own or name != "lm_head.weight"}
+    transformers.T5Config(**config).save_pretrained(tmp_path)
+    safetensors.save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
+    found = transformers.T5ForConditionalGeneration.from_pretrained(tmp_path)
+    assert sum(one.numel() for one in found.parameters()) == parameters(read, Head.SEQ2SEQ_LM, pretrained=True).total

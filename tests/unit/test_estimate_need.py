@@ -263,6 +263,21 @@ def test_a_checkpoint_that_unties_its_projection_needs_more() -> None:
     assert extra == 32128 * 768 * 2
 
 
+def test_a_projection_of_its_own_is_trained_apart_from_the_embedding() -> None:
+    read = known("flan-t5-base")
+    resolved = asked(read, WorkloadType.TRAINING, precision=Precision.FP32)
+    random, pretrained = (
+        next(
+            phase
+            for phase in phases(Question(read, resolved, weights, on_gpu=True))
+            if phase.phase is Phase.OPTIMIZER_STEP
+        )
+        for weights in Weights
+    )
+    # The weight, its gradient, two states, and as much again for the list of their roots.
+    assert pretrained.allocated.likely - random.allocated.likely == 5 * 32128 * 768 * 4
+
+
 def test_what_no_formula_covers_is_unknown_with_its_reason() -> None:
     model = lookup("llama-3.1-8b")
     assert model is not None

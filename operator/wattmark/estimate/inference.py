@@ -109,10 +109,10 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
 def _hidden(question: Question) -> Part:
     """What is left of the layers when logits are computed: the last hidden states of each side; T5 scales them first.
 
-    T5ForConditionalGeneration.forward, where the projection is tied.
+    T5ForConditionalGeneration.forward, unless the configuration says that the projection is not tied (T5 1.1).
     """
     stack, run = question.passes[-1]
-    scaled = run.tokens if stack.norm is Norm.T5 and question.architecture.tied else 0
+    scaled = run.tokens if stack.norm is Norm.T5 and question.architecture.checkpoint_tied else 0
     tokens = scaled + sum(run.tokens for _, run in question.passes)
     size = question.batch * tokens * question.architecture.hidden * question.formats.stream
     return Part(ComponentName.ACTIVATIONS, spread(size, 1, 2, SMALL_TENSORS), "batch x tokens x hidden x B")

@@ -100,7 +100,7 @@ def of_layers(question: Question) -> Moments:
         within=layers + (again if question.checkpoints else backward),
         behind=kept - behind,
         # A tied embedding's gradient comes in two halves, the output's first; their sum is a third of their size.
-        last=first + (2 * projection if architecture.tied else 0),
+        last=first + (2 * projection if question.tied else 0),
         bounds=UNFUSED if unfused else SAVED,
         formula="layers x batch x tokens x what a layer saves (arXiv 2205.05198, extended by activation and norm)"
         if not question.checkpoints
@@ -120,7 +120,7 @@ def _missing(question: Question, projection: int) -> int:
     weight, mixture = question.formats.weight, any(stack.experts for stack in question.stacks)
     own = (question.layer_matrices - (0 if mixture else question.largest_matrix)) * weight
     own += sum(_experts(question, stack) for stack in question.stacks)
-    return own + question.count.embedding * weight - (projection if question.architecture.tied else 0)
+    return own + question.count.embedding * weight - (projection if question.tied else 0)
 
 
 def _classifier_gradients(question: Question) -> int:

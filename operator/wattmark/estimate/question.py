@@ -62,10 +62,15 @@ class Question:
         return (self.architecture.vocab or 0) * self.architecture.hidden if generates else 0
 
     @property
+    def tied(self) -> bool:
+        """Whether that matrix is the embedding's: not of a checkpoint that holds one of its own, as T5 1.1's do."""
+        return self.architecture.tied and (self.architecture.checkpoint_tied or not self.pretrained)
+
+    @property
     def layer_matrices(self) -> int:
         """Elements of the matrices of one layer, on average; 0 where there are no transformer layers."""
         layers = sum(stack.layers for stack in self.stacks)
-        head = 0 if self.architecture.tied else self.projection
+        head = 0 if self.tied else self.projection
         return (self.count.linear - head) // layers if layers else 0
 
     @property

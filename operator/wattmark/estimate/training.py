@@ -173,7 +173,7 @@ def _copies(question: Question, *, without: int = 0) -> Part:
     if question.adapters and question.checkpoints:
         return _projections_copy(question)
     # The output projection is a matrix too, and tied it is counted with the embeddings.
-    matrices = count.linear + count.convolution + (question.projection if question.architecture.tied else 0)
+    matrices = count.linear + count.convolution + (question.projection if question.tied else 0)
     matrices = max(0, matrices - quantized.elements(question) - without - _uncopied(question))
     return Part(
         ComponentName.AUTOCAST_COPIES,
