@@ -18,7 +18,7 @@ from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Gpu
 from wattmark.estimate.device import scratch_bytes
-from wattmark.estimate.replay import Allocated, Event, least, replay
+from wattmark.estimate.simulation.replay import Allocated, Event, least, replay
 from wattmark.estimate.traced import KINDS, memory
 from wattmark.models import Family
 from wattmark_runner.device import Cpu

@@ -13,7 +13,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate.replay import Allocated, CacheEmptied, Event, Released
+from wattmark.estimate.simulation.replay import Allocated, CacheEmptied, Event, Released
 from wattmark_runner.trace_kernels import DEVICE
 
 _ATEN = torch.ops.aten

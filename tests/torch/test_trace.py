@@ -11,7 +11,7 @@ from wattmark.api.order import ResolvedMeasure, RunOrder
 from wattmark.api.runtime import Attention, Precision, RuntimeSpec
 from wattmark.api.workload import WorkloadSpec
 from wattmark.estimate import Gpu
-from wattmark.estimate.replay import Allocated
+from wattmark.estimate.simulation.replay import Allocated
 from wattmark.estimate.traced import KINDS, complete, kind_of, traced
 
 torch = pytest.importorskip("torch")

@@ -12,7 +12,7 @@ from wattmark.api.runtime import Attention, Precision
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import Question, need
 from wattmark.estimate.device import scratch_bytes
-from wattmark.estimate.reserved import least, reserved
+from wattmark.estimate.simulation.reserved import least, reserved
 from wattmark.models import Architecture, Family, Modality, architecture
 
 pytest.importorskip("torch")

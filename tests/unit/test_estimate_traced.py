@@ -8,7 +8,7 @@ from wattmark.api.order import Resolved
 from wattmark.api.trace import Trace
 from wattmark.estimate import Gpu
 from wattmark.estimate.interval import GIB, MIB
-from wattmark.estimate.replay import Fullest
+from wattmark.estimate.simulation.replay import Fullest
 from wattmark.estimate.traced import KINDS, complete, kind_of, memory, traced
 
 LOADED = Fullest(Phase.LOAD, {ComponentName.WEIGHTS: 2 * GIB}, 8 * GIB)

@@ -12,7 +12,7 @@ from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec, TraceFailure, TraceStatus
 from wattmark.api.trace import Trace
 from wattmark.decide.tracing import SeenTrace
-from wattmark.estimate.replay import Fullest
+from wattmark.estimate.simulation.replay import Fullest
 from wattmark.estimate.traced import KINDS, memory
 from wattmark.manifests import question
 from wattmark.models import architecture, lookup

@@ -14,8 +14,8 @@ from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.reserved import Simulated, order_is_known, reserved
-from wattmark.estimate.reserved import least as least_reserved
+from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
+from wattmark.estimate.simulation.reserved import least as least_reserved
 from wattmark.estimate.transformer import HELD_WIDTHS
 from wattmark.models import Architecture, Family, Head
 

@@ -7,7 +7,7 @@ from wattmark.estimate.answer import MOST_BYTES, Beyond, host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
 from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread, total
 from wattmark.estimate.parts import Part
-from wattmark.estimate.replay import Fullest
+from wattmark.estimate.simulation.replay import Fullest
 
 # A trace sees every tensor, and not what kernels allocate for themselves, which is known for attention and embeddings
 # only; nor the order in which two threads free

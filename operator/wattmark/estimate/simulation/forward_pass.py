@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.forward_layer import ForwardLayers
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory, masks, tables, window
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.forward_layer import ForwardLayers
+from wattmark.estimate.simulation.sequence import INDEX_BYTES, Cache, Memory, masks, tables, window
 from wattmark.estimate.transformer import Pass
 from wattmark.models import Norm, Stack
 

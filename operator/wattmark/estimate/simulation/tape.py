@@ -8,7 +8,7 @@ of it is a program of allocations and releases, which `Places` runs in an alloca
 
 from collections.abc import Callable, Iterable, Sequence
 
-from wattmark.estimate.allocator import Allocator, Block
+from wattmark.estimate.simulation.allocator import Allocator, Block
 
 Program = tuple[tuple[int, int], ...]  # (place, bytes): allocate there; (place, 0): release
 

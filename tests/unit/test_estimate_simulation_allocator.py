@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wattmark.estimate.allocator import Allocator, DeviceFullError
 from wattmark.estimate.interval import MIB
+from wattmark.estimate.simulation.allocator import Allocator, DeviceFullError
 
 
 @pytest.mark.parametrize(

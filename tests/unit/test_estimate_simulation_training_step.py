@@ -3,16 +3,16 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.test_estimate_forward_layer import BERT, GPT2, LLAMA
+from tests.unit.test_estimate_simulation_forward_layer import BERT, GPT2, LLAMA
 
 from wattmark.api.training import Optimizer
-from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.sequence import Memory
-from wattmark.estimate.trained_parts import Shape
-from wattmark.estimate.training_programs import Inputs, Layer, head_programs, layer_programs
-from wattmark.estimate.training_step import Steps
+from wattmark.estimate.simulation.allocator import Allocator
+from wattmark.estimate.simulation.sequence import Memory
+from wattmark.estimate.simulation.trained_parts import Shape
+from wattmark.estimate.simulation.training_programs import Inputs, Layer, head_programs, layer_programs
+from wattmark.estimate.simulation.training_step import Steps
 from wattmark.estimate.transformer import Adapters, Pass, saved
 from wattmark.models import Norm, Stack
 

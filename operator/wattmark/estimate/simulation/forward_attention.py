@@ -1,7 +1,7 @@
 """Attention of layers that run without a backward pass: fused kernels, and what eager attention materializes."""
 
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.forward_parts import ForwardParts
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.forward_parts import ForwardParts
 
 
 class ForwardAttention(ForwardParts):

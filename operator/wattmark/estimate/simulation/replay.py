@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from wattmark.api.answers import ComponentName, Phase
-from wattmark.estimate.allocator import Allocator, Block, DeviceFullError
+from wattmark.estimate.simulation.allocator import Allocator, Block, DeviceFullError
 
 GRAIN = 128  # to one part in so many the least is found
 

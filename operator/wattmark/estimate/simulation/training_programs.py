@@ -4,11 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 
-from wattmark.estimate.allocator import SMALL_BYTES
 from wattmark.estimate.formats import Formats
-from wattmark.estimate.tape import Gradients, Program, Tape, Value
-from wattmark.estimate.trained_layer import TrainedLayer
-from wattmark.estimate.trained_parts import Shape
+from wattmark.estimate.simulation.allocator import SMALL_BYTES
+from wattmark.estimate.simulation.tape import Gradients, Program, Tape, Value
+from wattmark.estimate.simulation.trained_layer import TrainedLayer
+from wattmark.estimate.simulation.trained_parts import Shape
 from wattmark.estimate.transformer import Adapters
 from wattmark.models import Stack
 

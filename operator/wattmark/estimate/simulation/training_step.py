@@ -7,14 +7,13 @@ what it finds of freed blocks is what every later one finds.
 from dataclasses import dataclass
 
 from wattmark.api.training import Optimizer
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.loading import in_order
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables, window
-from wattmark.estimate.tape import Places, Program
-from wattmark.estimate.tensors import Units
-from wattmark.estimate.trained_parts import Shape
-from wattmark.estimate.training_programs import (
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.loading import in_order
+from wattmark.estimate.simulation.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables, window
+from wattmark.estimate.simulation.tape import Places, Program
+from wattmark.estimate.simulation.trained_parts import Shape
+from wattmark.estimate.simulation.training_programs import (
     INDEX_BYTES,
     Inputs,
     Layer,
@@ -25,6 +24,7 @@ from wattmark.estimate.training_programs import (
     layer_programs,
     sorted_bytes,
 )
+from wattmark.estimate.tensors import Units
 from wattmark.models import Family, Norm, Stack
 
 STEPS = 2

@@ -12,15 +12,15 @@ allocated.
 from dataclasses import dataclass
 
 from wattmark.api.workload import WorkloadType
-from wattmark.estimate.allocator import DeviceFullError
-from wattmark.estimate.forward_pair import pair
-from wattmark.estimate.forward_pass import forward
-from wattmark.estimate.loading import loaded
 from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import ACTIVATIONS, MOST_LAYERS, Memory
+from wattmark.estimate.simulation.allocator import DeviceFullError
+from wattmark.estimate.simulation.forward_pair import pair
+from wattmark.estimate.simulation.forward_pass import forward
+from wattmark.estimate.simulation.loading import loaded
+from wattmark.estimate.simulation.sequence import ACTIVATIONS, MOST_LAYERS, Memory
+from wattmark.estimate.simulation.training_step import followed, steps
 from wattmark.estimate.tensors import units
-from wattmark.estimate.training_step import followed, steps
 from wattmark.estimate.transformer import Pass
 from wattmark.models import Stack
 

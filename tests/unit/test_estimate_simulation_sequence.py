@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from tests.unit.test_estimate_forward_layer import LLAMA
+from tests.unit.test_estimate_simulation_forward_layer import LLAMA
 
-from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.sequence import Cache, Memory, tables
+from wattmark.estimate.simulation.allocator import Allocator
+from wattmark.estimate.simulation.sequence import Cache, Memory, tables
 
 STACK = replace(LLAMA, layers=3)
 

@@ -1,8 +1,8 @@
 """Norms, feed-forward parts and experts of layers that run without a backward pass, operation by operation."""
 
-from wattmark.estimate.allocator import SMALL_BYTES, Block
 from wattmark.estimate.formats import Formats
-from wattmark.estimate.sequence import INDEX_BYTES, STATISTIC_BYTES, Cache, Memory
+from wattmark.estimate.simulation.allocator import SMALL_BYTES, Block
+from wattmark.estimate.simulation.sequence import INDEX_BYTES, STATISTIC_BYTES, Cache, Memory
 from wattmark.estimate.transformer import Pass
 from wattmark.models import Norm, Stack
 

@@ -1,7 +1,7 @@
 """Eager attention of a layer in training: scores that are materialized, step by step, and the way back through them."""
 
-from wattmark.estimate.tape import Gradients, Value
-from wattmark.estimate.trained_parts import TrainedParts
+from wattmark.estimate.simulation.tape import Gradients, Value
+from wattmark.estimate.simulation.trained_parts import TrainedParts
 
 
 class TrainedScores(TrainedParts):

@@ -1,8 +1,8 @@
 """T5's layers without a backward pass: positions are a bias of scores, and a decoder reads what an encoder gave."""
 
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.forward_parts import ForwardParts
-from wattmark.estimate.sequence import INDEX_BYTES
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.forward_parts import ForwardParts
+from wattmark.estimate.simulation.sequence import INDEX_BYTES
 
 
 class RelativeLayers(ForwardParts):

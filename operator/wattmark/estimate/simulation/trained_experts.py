@@ -4,8 +4,8 @@ What is a few bytes for each way of a token to an expert is not followed: it fin
 does not know grouped products: they are computed in the stream's format, as parameters are stored.
 """
 
-from wattmark.estimate.tape import Gradients, Value
-from wattmark.estimate.trained_parts import TrainedParts
+from wattmark.estimate.simulation.tape import Gradients, Value
+from wattmark.estimate.simulation.trained_parts import TrainedParts
 
 
 class TrainedExperts(TrainedParts):

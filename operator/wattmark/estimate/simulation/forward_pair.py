@@ -1,10 +1,10 @@
 """A forward pass through an encoder and a decoder, and what is generated then, as a sequence of allocations."""
 
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.forward_pass import generated, logit_bytes
-from wattmark.estimate.forward_relative import RelativeLayers
 from wattmark.estimate.question import Question
-from wattmark.estimate.sequence import INDEX_BYTES, Cache, Memory
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.forward_pass import generated, logit_bytes
+from wattmark.estimate.simulation.forward_relative import RelativeLayers
+from wattmark.estimate.simulation.sequence import INDEX_BYTES, Cache, Memory
 
 
 def pair(question: Question, memory: Memory, scratch: int) -> None:

@@ -9,11 +9,11 @@ from wattmark.api.model import Weights
 from wattmark.api.runtime import Attention, QuantizationSpec, QuantizationType
 from wattmark.api.workload import Cache, WorkloadType
 from wattmark.estimate import Gpu, Question, need
-from wattmark.estimate.allocator import DeviceFullError
 from wattmark.estimate.device import scratch_bytes
 from wattmark.estimate.parts import Unknown
-from wattmark.estimate.reserved import PARTS, least, reserved
-from wattmark.estimate.reserved import simulated as run
+from wattmark.estimate.simulation.allocator import DeviceFullError
+from wattmark.estimate.simulation.reserved import PARTS, least, reserved
+from wattmark.estimate.simulation.reserved import simulated as run
 
 GPU = Gpu((8, 0))
 PREFILL = {"inputTokens": 512, "outputTokens": 0}

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from wattmark.api.model import Weights
-from wattmark.estimate.allocator import Allocator, Block
 from wattmark.estimate.question import Question
+from wattmark.estimate.simulation.allocator import Allocator, Block
 from wattmark.estimate.tensors import Tensor, Units
 from wattmark.models import Kind, Norm
 

@@ -1,8 +1,8 @@
 """A transformer layer in training, operation by operation, as transformers' own classes run it."""
 
-from wattmark.estimate.tape import Value
-from wattmark.estimate.trained_attention import TrainedAttention
-from wattmark.estimate.trained_experts import TrainedExperts
+from wattmark.estimate.simulation.tape import Value
+from wattmark.estimate.simulation.trained_attention import TrainedAttention
+from wattmark.estimate.simulation.trained_experts import TrainedExperts
 
 
 class TrainedLayer(TrainedAttention, TrainedExperts):

@@ -1,7 +1,7 @@
 """Transformer layers without a backward pass, operation by operation, as transformers' own classes run them."""
 
-from wattmark.estimate.allocator import Block
-from wattmark.estimate.forward_attention import ForwardAttention
+from wattmark.estimate.simulation.allocator import Block
+from wattmark.estimate.simulation.forward_attention import ForwardAttention
 
 
 class ForwardLayers(ForwardAttention):

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 
 from wattmark.estimate.formats import Formats
-from wattmark.estimate.sequence import STATISTIC_BYTES
-from wattmark.estimate.tape import Gradients, Tape, Value
+from wattmark.estimate.simulation.sequence import STATISTIC_BYTES
+from wattmark.estimate.simulation.tape import Gradients, Tape, Value
 from wattmark.estimate.transformer import Adapters
 from wattmark.models import Norm, Stack
 

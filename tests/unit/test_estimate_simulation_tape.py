@@ -4,9 +4,9 @@ from collections.abc import Callable
 
 import pytest
 
-from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.tape import Places, Program, Tape, Value
+from wattmark.estimate.simulation.allocator import Allocator
+from wattmark.estimate.simulation.tape import Places, Program, Tape, Value
 
 SIZE = 4 * MIB
 

@@ -4,7 +4,7 @@ import pytest
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.replay import GRAIN, Allocated, CacheEmptied, Event, Fullest, Released, least, replay
+from wattmark.estimate.simulation.replay import GRAIN, Allocated, CacheEmptied, Event, Fullest, Released, least, replay
 
 WEIGHTS, ACTIVATIONS = ComponentName.WEIGHTS, ComponentName.ACTIVATIONS
 NAMES = {1: WEIGHTS, 2: ACTIVATIONS, 3: ACTIVATIONS, 4: ACTIVATIONS}

@@ -5,8 +5,8 @@ transformers' own classes do layer by layer, operator by operator, as a trace sh
 bytes, whatever the batch, are left out.
 """
 
-from wattmark.estimate.allocator import Allocator, Block
 from wattmark.estimate.formats import Formats
+from wattmark.estimate.simulation.allocator import Allocator, Block
 from wattmark.models import Stack
 
 # Those that are one kernel, and one that is written out in Python.

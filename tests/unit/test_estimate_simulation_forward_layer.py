@@ -4,11 +4,11 @@ from dataclasses import replace
 
 import pytest
 
-from wattmark.estimate.allocator import Allocator
 from wattmark.estimate.formats import Formats
-from wattmark.estimate.forward_layer import ForwardLayers
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.sequence import Cache, Memory
+from wattmark.estimate.simulation.allocator import Allocator
+from wattmark.estimate.simulation.forward_layer import ForwardLayers
+from wattmark.estimate.simulation.sequence import Cache, Memory
 from wattmark.estimate.transformer import Pass
 from wattmark.models import Norm, Stack
 

@@ -1,7 +1,7 @@
 """Fused attention of a layer in training: queries, keys and values, turned, and the kernel with its way back."""
 
-from wattmark.estimate.tape import Gradients, Value
-from wattmark.estimate.trained_scores import TrainedScores
+from wattmark.estimate.simulation.tape import Gradients, Value
+from wattmark.estimate.simulation.trained_scores import TrainedScores
 from wattmark.models import Norm
 
 QUERY_STEP = 128  # rows: attention's backward kernels work in tiles
