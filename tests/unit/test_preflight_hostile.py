@@ -41,6 +41,7 @@ CHANGES: list[Any] = [
     pytest.param({"depths": [2**24] * 64, "hidden_sizes": [64] * 64}, id="blocks without end"),
     pytest.param({"depths": [128] * 4, "hidden_sizes": [2**24] * 4, "embedding_size": 2**24}, id="wide blocks"),
     pytest.param({"depth_coefficient": 1e308, "width_coefficient": 1e308}, id="scaled up beyond numbers"),
+    pytest.param({"depth_coefficient": 0}, id="scaled down to no blocks"),
     pytest.param({"num_local_experts": 2**24, "num_attention_heads": 2**24, "num_heads": 2**24}, id="crowds"),
     pytest.param({"conv_dim": [512] * 64, "conv_kernel": [2**24] * 64, "conv_stride": [1] * 64}, id="convolutions"),
     pytest.param({"attention_types": [[["global", "local"], 10**7]]}, id="a short way to write a long list"),

@@ -58,6 +58,8 @@ def _blocks(fields: Fields) -> tuple[tuple[Weights, ...], tuple[Inverted, ...]]:
     repeats = [ceil(depth * count) for count in plan["num_block_repeats"]]
     if sum(repeats) > MOST_BLOCKS:
         raise OddFieldError("num_block_repeats", f"makes more than {MOST_BLOCKS} blocks")
+    if not any(repeats):
+        raise OddFieldError("depth_coefficient", "makes no blocks")
     found: list[Weights] = []
     blocks: list[Inverted] = []
     leaving, before = 0, 2  # the stem halves the sides
