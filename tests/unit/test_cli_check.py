@@ -62,8 +62,9 @@ def test_exit_codes(
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     assert checked(tmp_path, model, *nodes) == code
-    status = json.loads(capsys.readouterr().out)["status"]
-    assert {c["type"]: c["reason"] for c in status["conditions"]}["Fits"] == reason
+    told = json.loads(capsys.readouterr().out)
+    assert {c["type"]: c["reason"] for c in told["status"]["conditions"]}["Fits"] == reason
+    assert told["spec"]["model"]["id"] == model["id"]  # what is answered can be asked again
 
 
 @pytest.mark.parametrize(("pods", "fits_now"), [([TAKER], "DoesNotFit"), ([], "Fits")], ids=["taken", "free"])

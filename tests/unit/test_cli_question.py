@@ -141,6 +141,7 @@ REFUSED = [
     pytest.param(["--gpu", "h100"], "--gpu h100: say which: H100-SXM, H100-PCIe, H100-NVL", id="one of several GPUs"),
     pytest.param(["--gpu", "L4:0"], "number of GPUs", id="no GPUs"),
     pytest.param(["--gpu", "L4", "--set", "runtime"], "--set runtime: takes", id="no value"),
+    pytest.param(["--gpu", "L4", "--set", "model.id=bert"], "--set model.id: an option or another", id="said twice"),
     pytest.param(["--gpu", "L4", "--set", "a..b=1"], "--set a..b=1: takes", id="no path"),
     pytest.param(["--gpu", "L4", "--set", "model.id.x=1"], "id is no object", id="a path through a value"),
     pytest.param(["--gpu", "L4", "--set", "runtime.attention=["], "not YAML", id="a value that is none"),

@@ -172,6 +172,24 @@ def test_what_is_offered(names: tuple[str, ...], spec: ModelCheckSpec, changes: 
     assert bool(found) == bool(changes)
 
 
+def test_pairs_are_tried_where_what_helps_alone_is_one_change_found_again() -> None:
+    spec = training(8, 512)
+    spec["workload"]["training"] |= {"gradientCheckpointing": "Full", "lora": {}}
+    found = ask(fleet("l4"), check(**spec)).fallbacks
+    assert any({Change.QUANTIZATION, Change.PRECISION} <= set(fallback.changes) for fallback in found), named(found)
+
+
+def test_words_compare_with_what_was_asked_for() -> None:
+    found = [f for f in ask(fleet("a100"), check(**training(8, 512))).fallbacks if Change.OPTIMIZER in f.changes]
+    assert found and all("instead of AdamW:" in fallback.message for fallback in found), [f.message for f in found]
+    shared = {"parallelism": {"type": "DDP"}, "resources": {"gpusPerNode": 8}}
+    found = list(ask(fleet("node"), check(**training(8, 512), **shared)).fallbacks)
+    assert any("FSDP on the same 8 GPUs; " in fallback.message for fallback in found), [f.message for f in found]
+    to_16 = ask(fleet("a100"), check("google/gemma-2-9b", **inference(8, 8000, precision="bf16"))).fallbacks
+    narrower = [f.message for f in to_16 if Change.PRECISION in f.changes]
+    assert narrower and not any("faster" in message.partition("fp16 instead")[2] for message in narrower), narrower
+
+
 def test_a_fallback_says_what_it_saves_and_what_it_costs() -> None:
     spec = check("gpt2", **inference(120, 900, attention="Eager", precision="fp32"))
     first, second, *_ = ask(fleet("l4"), spec).fallbacks

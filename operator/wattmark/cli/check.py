@@ -43,8 +43,7 @@ def check(chosen: argparse.Namespace) -> int:
         else:
             matrix.show(answers, sys.stdout)
     else:
-        specs = [question.spec if chosen.file is None else None for question in asked]
-        found = [shown(MODEL_CHECK, q.name, status, spec) for (q, status), spec in zip(answers, specs, strict=True)]
+        found = [shown(MODEL_CHECK, question.name, status, question.spec) for question, status in answers]
         print(printed(found, chosen.output))
     codes = {_code(status) for _, status in answers}
     return next(code for code in _WORST_FIRST if code in codes)

@@ -157,9 +157,16 @@ def _question_options(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_argument_group("the question")
     asked.add_argument("-f", "--file", type=Path, help="manifest of a ModelCheck, in place of all below")
     asked.add_argument(
-        "--model", metavar="ID", action="extend", nargs="+", default=[], help="one or more that the registry knows"
+        "--model",
+        metavar="ID",
+        action="extend",
+        nargs="+",
+        default=[],
+        help="one or more, of the registry or of a public hub",
     )
-    asked.add_argument("--config", type=Path, help="config.json of a model that the registry does not know")
+    asked.add_argument(
+        "--config", type=Path, help="config.json of a model that neither has, which --model then only names"
+    )
     asked.add_argument(
         "--precision",
         metavar="P",

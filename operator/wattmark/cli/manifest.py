@@ -105,10 +105,13 @@ def of_kind(path: Path, kind: str, version: str = "v1") -> list[dict[str, Any]]:
 
 def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     """Name and spec of the file's only object of a kind. Unknown fields are refused, as kubectl does."""
-    objects = [d for d in documents(path) if d.get("kind") == kind]
-    if len(objects) != 1:
-        raise InvalidManifest(f"{path} must hold exactly one {kind}, and holds {len(objects)}")
-    manifest = objects[0]
+    there = documents(path)
+    found = [d for d in there if d.get("kind") == kind]
+    if len(found) != 1:
+        others = ", ".join(sorted({clean(d.get("kind", "objects without a kind"), 64) for d in there})[:4])
+        beside = f" (there is {others})" if others and not found else ""
+        raise InvalidManifest(f"{path} must hold exactly one {kind}, and holds {len(found)}{beside}")
+    manifest = found[0]
     if manifest.get("apiVersion") != API_VERSION:
         raise InvalidManifest(f"{path}: apiVersion must be {API_VERSION}")
     read = checked(spec, manifest.get("spec") or {}, f"{path} is not a valid {kind}")

@@ -90,6 +90,8 @@ def _spec(
     if chosen.method is not None:
         raw["method"] = chosen.method
     for path, value in _settings(chosen.set):
+        if _there(raw, path):
+            raise InvalidManifest(f"--set {'.'.join(path)}: an option or another --set says so already")
         if path == ["workload", "type"] and value != raw["workload"]["type"] and not shape:
             raw["workload"] = {}  # what stands for another kind would contradict it
         _put(raw, path, value)
@@ -105,6 +107,15 @@ def _settings(assignments: list[str]) -> Iterator[tuple[list[str], object]]:
             yield path.removeprefix("spec.").split("."), yaml.safe_load(text)
         except yaml.YAMLError as error:
             raise InvalidManifest(f"--set {assignment}: the value is not YAML") from error
+
+
+def _there(raw: object, path: list[str]) -> bool:
+    """Whether a value of no object's stands at a path, but for the kind of workload, which has a default."""
+    for part in path:
+        if not isinstance(raw, dict) or part not in raw:
+            return False
+        raw = raw[part]
+    return not isinstance(raw, dict) and path != ["workload", "type"]
 
 
 def _put(raw: dict[str, Any], path: list[str], value: object) -> None:

@@ -160,11 +160,14 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
         console.print(Text(f"\n{fits.reason.value}: {clean(fits.message)}"))
     if status.fallbacks:
         console.print(Text("\nWith one of these it fits (patches: -o yaml):", style="bold"))
+    elif status.node_types and all(answer.verdict is Verdict.DOES_NOT_FIT for answer in status.node_types):
+        console.print(Text("\nNo change that is tried makes it fit."))
+    several = len(status.node_types) > 1
     for fallback in status.fallbacks:
         kept = "" if fallback.changes_result else " (the result stays the same)"
-        console.print(
-            Text(f"{fallback.rank}. {clean(fallback.message)}{kept}; {gibibytes(fallback.need_bytes.likely)}")
-        )
+        where = f" on {clean(fallback.node_type)}" if several else ""
+        needs = f"{gibibytes(fallback.need_bytes.likely)}{where}"
+        console.print(Text(f"{fallback.rank}. {clean(fallback.message)}{kept}; {needs}"))
 
 
 def _headline(question: Question, status: ModelCheckStatus) -> Text:

@@ -51,11 +51,18 @@ def weights_part(question: Question) -> Part:
         (
             f"{count.total + count.buffers} stored elements x {question.formats.weight} B, tied weights once"
             if question.resolved.quantization is None
-            else f"{count.total + count.buffers} stored elements, linear layers quantized: {size} B"
+            else f"{count.total + count.buffers} stored elements, linear layers quantized{_apart(question)}: {size} B"
         )
         + (f"; {tables} B of fixed tables" if tables else "")
         + (f"; {adapters} B of adapters" if adapters else ""),
     )
+
+
+def _apart(question: Question) -> str:
+    """What of a mixture is no linear layer to transformers, and so is not quantized."""
+    stacks = question.stacks
+    experts = sum(s.layers * s.experts * (3 if s.gated else 2) * s.intermediate * s.hidden for s in stacks)
+    return f" but {experts} of experts, which are none" if experts else ""
 
 
 def _temporaries(question: Question) -> Part:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from wattmark.api.answers import BytesEstimate, Verdict
 from wattmark.api.fallback import MOST_FALLBACKS, Change, Fallback
 from wattmark.api.schema import Model
+from wattmark.api.training import Optimizer
 from wattmark.estimate import Gpu, Unknown
 from wattmark.evidence import NO_EXPERIENCE, Experience
 from wattmark.fit.checks import Ground
@@ -94,7 +95,7 @@ def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
     if not short or any(judged.sure for judged in now):
         return ()
     found = list(chain(_alone(wanted, grounds), _on_what_preserves(wanted, grounds)))
-    if len(found) < ENOUGH:
+    if len(_without_surplus(found)) < ENOUGH:
         enough = {fitting.tried for fitting in found}
         found += islice(_in_pairs(wanted, grounds, enough), MOST_FALLBACKS)
     found = [one for one in _without_surplus(found) if len(_text(one.proposal.patch)) <= MOST_PATCH]
@@ -270,12 +271,16 @@ def _fallback(rank: int, fitting: _Fitting, wanted: Demand) -> Fallback:
     before = wanted.need_on(gpu)
     size = None if isinstance(before, Unknown) else before.host_bytes if gpu is None else before.required_bytes
     same = proposal.changes == (Change.NODE_TYPE,)
+    said = "; ".join(proposal.words)
+    if wanted.resolved.optimizer is Optimizer.ADAMW:
+        # It was proposed beside the fused one; what it is compared with is what was asked for.
+        said = said.replace(f"instead of {Optimizer.ADAMW_FUSED.value}", f"instead of {Optimizer.ADAMW.value}")
     return Fallback(
         rank=rank,
         changes=list(proposal.changes),
         changes_result=proposal.changes_result,
         patch=_text(proposal.patch),
-        message="; ".join(proposal.words)[:MOST_MESSAGE],
+        message=said[:MOST_MESSAGE],
         node_type=fitting.ground.name,
         need_bytes=fitting.need,
         saved_bytes=None if size is None or same else size.likely - fitting.need.likely,

@@ -133,6 +133,7 @@ _PRECISION_COSTS = {
     Precision.BF16_MIXED: "weights stay fp32, arithmetic has 7 bits of fraction; faster",
     Precision.FP16_MIXED: "weights stay fp32, losses are scaled; faster",
 }
+_SIXTEEN = (Precision.BF16, Precision.FP16)
 
 
 def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
@@ -143,7 +144,9 @@ def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[P
     for new in _NARROWER[wanted.resolved.workload_type].get(old, ()):
         if older and new in NEEDS_AMPERE:
             continue
-        said = f"{new.value} instead of {old.value}: {_PRECISION_COSTS[new]}"
+        # Of two formats of 16 bits none is the faster one.
+        cost = _PRECISION_COSTS[new] if old not in _SIXTEEN else _PRECISION_COSTS[new].partition("; ")[0]
+        said = f"{new.value} instead of {old.value}: {cost}"
         yield Proposal((Change.PRECISION,), (said,), {"runtime": {"precision": new.value}}, changes_result=True)
 
 

@@ -22,16 +22,20 @@ def several_gpus(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propos
     if wanted.resolved.workload_type is WorkloadType.TRAINING:
         kind, whole = ParallelismType.FSDP, shared.strategy is FsdpStrategy.FULL_SHARD
         cost = "parameters, gradients and states are divided; each layer is gathered twice a pass over the GPUs' links"
-        samples = f", and {{}} times the samples of a step; {cost}"
+        samples = ", and {} times the samples of a step; "
     else:
         kind, whole = ParallelismType.TENSOR_PARALLEL, shared.type is ParallelismType.TENSOR_PARALLEL
-        samples = "; matrices, heads and cache are divided; each layer waits twice for sums over the GPUs' links"
+        cost = "matrices, heads and cache are divided; each layer waits twice for sums over the GPUs' links"
+        samples = "; "
     for count in _counts(grounds):
         if count < now or (count == now and whole):
             continue
         options: Patch = {} if shared.fsdp is None else {"fsdp": None}
         patch = {"resources": {"gpusPerNode": count}, "parallelism": {"type": kind.value, **options}}
-        said = f"{kind.value} on {count} GPUs of a node instead of {now}{samples.format(f'{count / now:g}')}"
+        if count == now:
+            said = f"{kind.value} on the same {count} GPUs; {cost}"
+        else:
+            said = f"{kind.value} on {count} GPUs of a node instead of {now}{samples.format(f'{count / now:g}')}{cost}"
         yield Proposal((Change.SHARDING,), (said,), patch, changes_result=True)
 
 
