@@ -15,6 +15,15 @@ PUBLIC_HUB = "https://huggingface.co"
 _TRUE = {"1", "ON", "YES", "TRUE"}
 
 
+def asks_the_hub(model: ModelSpec) -> str:
+    """What is said before a hub is asked for a model that is not known here, by the runner or by us."""
+    return f"{clean(model.id)} is not in the registry: {_endpoint()} is asked for it{model_facts.meant_by(model)}"
+
+
+def _endpoint() -> str:
+    return os.environ.get("HF_ENDPOINT") or PUBLIC_HUB
+
+
 def facts_here(model: ModelSpec) -> Facts | Refusal:
     """What is known of the model, or why nothing is.
 
@@ -28,11 +37,9 @@ def facts_here(model: ModelSpec) -> Facts | Refusal:
         return model_facts.facts(model, why)
     from wattmark.hub import Hub, HubConfig, HubSilent  # late: few questions need it, and it takes a while to import
 
-    endpoint = os.environ.get("HF_ENDPOINT") or PUBLIC_HUB
-    print(f"wattmark: {clean(model.id)} is not in the registry: {endpoint} is asked for it", file=sys.stderr)
-    answer = asyncio.run(Hub(endpoint).config(*wanted))
+    print(f"wattmark: {asks_the_hub(model)}", file=sys.stderr)
+    answer = asyncio.run(Hub(_endpoint()).config(*wanted))
     if isinstance(answer, HubSilent):
         said = answer.message.partition(";")[0]
-        why = f"{said}; --config takes the model's config.json{model_facts.meant_by(model)}"
-        return Refusal(Reason.HUB_UNREACHABLE, why)
+        return Refusal(Reason.HUB_UNREACHABLE, f"{said}; --config takes the model's config.json")
     return model_facts.facts(model, answer.config if isinstance(answer, HubConfig) else answer.message)

@@ -12,12 +12,9 @@ from importlib.util import find_spec
 from types import FrameType
 from typing import NoReturn
 
-from wattmark import model_facts
-from wattmark.api.model import ModelSpec
 from wattmark.api.order import ORDER_VARIABLE, POD_UID_VARIABLE, REPORT_PATH_VARIABLE, RunOrder
 from wattmark.api.report import REPORT_LIMIT_BYTES
 from wattmark.cli.manifest import InvalidManifest
-from wattmark.observe import clean
 
 _PACKAGES = ("torch", "transformers", "accelerate", "peft", "safetensors")
 _STOP_SECONDS = 10.0  # the runner answers SIGTERM at once, whatever it is in
@@ -46,11 +43,6 @@ def require_packages() -> None:
             f"{', '.join(missing)} not installed; running a model needs the extra runner: "
             "pip install 'wattmark[runner]'"
         )
-
-
-def asks_the_hub(model: ModelSpec) -> str:
-    """What is said before the runner asks the hub for a model that is not known here."""
-    return f"{clean(model.id)} is not in the registry: the hub is asked for it{model_facts.meant_by(model)}"
 
 
 def run_here(order: RunOrder, pod_uid: str, told: Callable[[str], None]) -> RunnerEnded:

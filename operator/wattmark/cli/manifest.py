@@ -95,12 +95,16 @@ def of_kind(path: Path, kind: str, version: str = "v1") -> list[dict[str, Any]]:
     there = documents(path)
     found = [body for body in there if body.get("kind") == kind]
     if there and not found:
-        kinds = ", ".join(sorted({clean(body.get("kind", "objects without a kind"), 64) for body in there})[:4])
-        raise InvalidManifest(f"{path} holds no {kind}, but {kinds}")
+        raise InvalidManifest(f"{path} holds no {kind}, but {_kinds(there)}")
     other = next((body.get("apiVersion") for body in found if body.get("apiVersion", version) != version), None)
     if other is not None:
         raise InvalidManifest(f"{path}: apiVersion of a {kind} must be {version}, not {clean(other, 64)}")
     return found
+
+
+def _kinds(there: list[dict[str, Any]]) -> str:
+    """What kinds of object there are, as a part of a sentence."""
+    return ", ".join(sorted({clean(body.get("kind", "objects without a kind"), 64) for body in there})[:4])
 
 
 def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
@@ -108,8 +112,7 @@ def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     there = documents(path)
     found = [d for d in there if d.get("kind") == kind]
     if len(found) != 1:
-        others = ", ".join(sorted({clean(d.get("kind", "objects without a kind"), 64) for d in there})[:4])
-        beside = f" (there is {others})" if others and not found else ""
+        beside = f" (there is {_kinds(there)})" if there and not found else ""
         raise InvalidManifest(f"{path} must hold exactly one {kind}, and holds {len(found)}{beside}")
     manifest = found[0]
     if manifest.get("apiVersion") != API_VERSION:
@@ -136,7 +139,7 @@ def checked(spec: type[S], raw: object, complaint: str) -> S:
 
 
 def shown(kind: str, name: str, status: Model, spec: Model | None = None) -> dict[str, Any]:
-    """An object with its status, as `kubectl get` shows it; with its spec where that stands in no file."""
+    """An object with its status, as `kubectl get` shows it; with the spec that was asked about, if one is given."""
     asked = {} if spec is None else {"spec": spec.wire()}
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, **asked, "status": status.wire()}
 

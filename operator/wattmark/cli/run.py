@@ -11,7 +11,8 @@ from pathlib import Path
 from wattmark import model_facts, preflight
 from wattmark.api.benchmarkjob import BenchmarkJobSpec, BenchmarkJobStatus
 from wattmark.api.conditions import ConditionStatus, ConditionType
-from wattmark.cli.local_runner import RunnerEnded, asks_the_hub, run_here
+from wattmark.cli.hub_here import asks_the_hub
+from wattmark.cli.local_runner import RunnerEnded, run_here
 from wattmark.cli.manifest import one, printed, shown
 from wattmark.decide import benchmark, summary
 from wattmark.decide.plan import CreateJob, Identity, Plan, Seen

@@ -11,7 +11,8 @@ from wattmark.api.conditions import Reason
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import RunOrder
 from wattmark.api.trace import Trace
-from wattmark.cli.local_runner import asks_the_hub, missing_packages, require_packages
+from wattmark.cli.hub_here import asks_the_hub
+from wattmark.cli.local_runner import missing_packages, require_packages
 from wattmark.cli.manifest import InvalidManifest, one
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import kind_of, traced

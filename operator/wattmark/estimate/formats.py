@@ -11,25 +11,21 @@ class Formats:
 
     `mixed` is autocast: weights stay in fp32 and a 16-bit copy of every matrix is made for the arithmetic.
     `narrow_stream` tells that nothing raises the residual stream again; `wide_results` that matrices give their result
-    in the format of their input, as bitsandbytes' do, which autocast does not know. `raised_at_once` that a GPU's
-    softmax reads them and writes fp32, as it does with fp16; of bf16 it makes a copy in fp32 first (SoftMax.cpp).
+    in the format of their input, as bitsandbytes' do, which autocast does not know. `half` that 16-bit
+    arithmetic is fp16's: a GPU's softmax reads it and writes fp32, where of bf16 it makes a copy in fp32 first
+    (SoftMax.cpp), and some classes look whether it has overflowed.
     """
 
     weight: int
     compute: int
     narrow_stream: bool = False
     wide_results: bool = False
-    raised_at_once: bool = False
+    half: bool = False
 
     @property
     def mixed(self) -> bool:
         """Whether weights are copied into a narrower format."""
         return self.weight != self.compute
-
-    @property
-    def overflows(self) -> bool:
-        """Whether arithmetic is fp16's, of which some classes look whether it has."""
-        return self.raised_at_once
 
     @property
     def stream(self) -> int:
@@ -46,9 +42,9 @@ _FORMATS = {
     Precision.FP32: Formats(4, 4),
     Precision.TF32: Formats(4, 4),
     Precision.BF16: Formats(2, 2),
-    Precision.FP16: Formats(2, 2, raised_at_once=True),
+    Precision.FP16: Formats(2, 2, half=True),
     Precision.BF16_MIXED: Formats(4, 2),
-    Precision.FP16_MIXED: Formats(4, 2, raised_at_once=True),
+    Precision.FP16_MIXED: Formats(4, 2, half=True),
 }
 
 

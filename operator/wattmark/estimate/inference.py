@@ -60,8 +60,7 @@ def weights_part(question: Question) -> Part:
 
 def _apart(question: Question) -> str:
     """What of a mixture is no linear layer to transformers, and so is not quantized."""
-    stacks = question.stacks
-    experts = sum(s.layers * s.experts * (3 if s.gated else 2) * s.intermediate * s.hidden for s in stacks)
+    experts = sum(stack.layers * stack.expert_elements for stack in question.stacks)
     return f" but {experts} of experts, which are none" if experts else ""
 
 

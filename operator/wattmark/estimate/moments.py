@@ -119,7 +119,7 @@ def _missing(question: Question, projection: int) -> int:
         return 0
     weight, mixture = question.formats.weight, any(stack.experts for stack in question.stacks)
     own = (question.layer_matrices - (0 if mixture else question.largest_matrix)) * weight
-    own += sum(_experts(question, stack) for stack in question.stacks)
+    own += sum(stack.expert_elements for stack in question.stacks) * weight
     return own + question.count.embedding * weight - (projection if question.tied else 0)
 
 
@@ -161,13 +161,8 @@ def _fullest_backward(question: Question, stack: Stack, run: Pass) -> int:
     around, within, ending = layer_backward.mixture_backward(stack, run, formats, again=again)
     # With FullyShardedDataParallel a layer's gradients are counted where they are divided.
     divided = question.resolved.parallelism is ParallelismType.FSDP
-    made = _experts(question, stack) if trained and not divided else 0
-    return max(batch * around, batch * within + made // (3 if stack.gated else 2), batch * ending + made)
-
-
-def _experts(question: Question, stack: Stack) -> int:
-    """Bytes of the matrices of one layer's experts; 0 of a layer that has none."""
-    return stack.experts * (3 if stack.gated else 2) * stack.intermediate * stack.hidden * question.formats.weight
+    made = stack.expert_elements * formats.weight if trained and not divided else 0
+    return max(batch * around, batch * within + made // stack.mlp_matrices, batch * ending + made)
 
 
 def _images(question: Question) -> int:

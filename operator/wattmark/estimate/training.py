@@ -157,9 +157,8 @@ def _more_behind(question: Question) -> int:
 def _matrices(stack: Stack) -> int:
     """Elements of the matrices of one layer."""
     attention = 2 * stack.hidden * (stack.query_width + stack.kv_width)
-    return attention * (2 if stack.cross_attention else 1) + stack.hidden * stack.intermediate * (
-        3 if stack.gated else 2
-    )
+    feed_forward = stack.mlp_matrices * stack.hidden * stack.intermediate
+    return attention * (2 if stack.cross_attention else 1) + feed_forward
 
 
 def _copies(question: Question, *, without: int = 0) -> Part:

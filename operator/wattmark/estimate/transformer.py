@@ -116,7 +116,7 @@ def _eager_held(stack: Stack, run: Pass, formats: Formats) -> int:
             there = 2 * stack.kv_width if run.cached else 0
             attention += run.tokens * (2 * (stack.query_width + stack.kv_width) + there) * size
     elif stack.fp32_softmax and size < 4:
-        scores = size + 4 + (size if run.on_gpu and formats.raised_at_once else 4)
+        scores = size + 4 + (size if run.on_gpu and formats.half else 4)
     else:
         scores = 2 * size
     return attention + stack.heads * run.tokens * keys * scores + _old_scores(stack, run, formats, ended=False)

@@ -119,10 +119,9 @@ class Stack:
     fp32 before their product, `fp32_softmax` the scores behind it; `capped_scores` that scores pass a tanh;
     `returns_scores` that the layer gives them back, asked or not; `keeps_states` that what each layer gives is kept to
     the end of the pass, asked or not; `local_layers` how many hide what is farther than a window by a mask alone;
-    `fp32_routes` that what weighs the results of a token's experts is fp32, and so
-    are these then. `relative_span` is how many tokens to either side positions are told apart that
-    are attended to beside the content, 0 where they are not; `whole_span` that all of them are, however few the tokens.
-    `fp32_routes` tells that what a mixture's experts give is weighted in fp32.
+    `fp32_routes` that what weighs the results of a token's experts is fp32, and so are these then. `relative_span` is
+    how many tokens to either side positions are told apart that are attended to beside the content, 0 where
+    they are not; `whole_span` that all of them are, however few the tokens.
     """
 
     layers: int
@@ -182,6 +181,16 @@ class Stack:
     def kv_width(self) -> int:
         """Elements of all key heads (and of all value heads) of one token."""
         return self.kv_heads * self.head_dim
+
+    @property
+    def mlp_matrices(self) -> int:
+        """Matrices of the feed-forward part, or of one expert, each of hidden x intermediate."""
+        return 3 if self.gated else 2
+
+    @property
+    def expert_elements(self) -> int:
+        """Elements of the matrices of one layer's experts; 0 of a layer that has none."""
+        return self.experts * self.mlp_matrices * self.intermediate * self.hidden
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from wattmark.estimate.simulation.allocator import Block
 from wattmark.estimate.simulation.forward_parts import ForwardParts
+from wattmark.estimate.transformer import windowed
 
 
 class ForwardAttention(ForwardParts):
@@ -55,7 +56,7 @@ class ForwardAttention(ForwardParts):
         memory.drop(key)
         # Queries are put together anew, head by head; so then is the kernel's result, which a copy orders.
         context = self._context(in_order=True)
-        if self._formats.compute < 4 and not self._run.eager and not self._masked:
+        if self._formats.compute < 4 and not self._run.eager and not windowed(stack, self._run):
             context = memory.follow(context, self._query)
         attended = memory.take(self.hidden)
         memory.drop(context, joint, query)
@@ -125,16 +126,10 @@ class ForwardAttention(ForwardParts):
         """What heads give together; `in_order` tells that queries lie head by head."""
         return self._eager(in_order=in_order) if self._run.eager else self._attended()
 
-    @property
-    def _masked(self) -> bool:
-        """Whether a window hides some tokens from a fused kernel."""
-        window = self._stack.window_tokens
-        return self._run.tokens > 1 and window is not None and window <= self._run.tokens
-
     def _attended(self) -> Block:
         """The fused kernel's result; of fp32 another kernel, which wants a key and a value for every head."""
         memory = self._memory
-        if self._masked:
+        if windowed(self._stack, self._run):
             return self._attended_under_mask()
         if self._formats.compute == 4:
             copies = 2 if self._stack.kv_heads < self._stack.heads else 0
@@ -192,7 +187,7 @@ class ForwardAttention(ForwardParts):
         if wide > size or size == 4 or not self._stack.fp32_softmax:
             scores = memory.follow(scores, elements * wide)
             return memory.follow(scores, elements * size) if wide > size else scores
-        raised = None if self._formats.raised_at_once else memory.take(elements * 4)
+        raised = None if self._formats.half else memory.take(elements * 4)
         likely = memory.take(elements * 4)
         memory.drop(raised)
         lowered = memory.take(elements * size)

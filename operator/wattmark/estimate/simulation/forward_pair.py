@@ -20,8 +20,8 @@ def pair(question: Question, memory: Memory, scratch: int) -> None:
     result = _side(memory, layers, decoder.layers)
     tokens = batch * (1 if question.output_tokens else run.tokens)
     hidden = tokens * decoder.hidden * formats.compute
-    # Where projection and embedding are one, what is projected is scaled first.
-    scaled = memory.take(hidden) if question.architecture.tied else None
+    # What is projected is scaled first, unless the configuration says that the projection is not tied (T5 1.1).
+    scaled = memory.take(hidden) if question.architecture.checkpoint_tied else None
     logits = memory.take(logit_bytes(question, tokens))
     memory.drop(result, scaled)
     # What one token holds is as much at each step; caches of the encoder's states do not grow.

@@ -75,10 +75,7 @@ class ForwardParts:
     def _root_mean_square(self, size: int, rows: int) -> Block:
         memory, narrow = self._memory, self._formats.compute < 4
         wide = size // self._formats.compute * 4
-        raised = memory.take(wide) if narrow else None
-        power = memory.take(wide)
-        mean = self._statistic(rows)
-        memory.drop(power)
+        raised, mean = self._mean(wide, rows)
         root = self._statistic(rows)
         scaled = memory.take(wide)
         memory.drop(root, raised)
@@ -87,14 +84,19 @@ class ForwardParts:
         memory.drop(lowered, scaled, mean)
         return result
 
+    def _mean(self, wide: int, rows: int) -> tuple[Block | None, Block | None]:
+        """What is normalized, raised to fp32 where it is lower, and the mean of its squares in each row."""
+        raised = self._memory.take(wide) if self._formats.compute < 4 else None
+        power = self._memory.take(wide)
+        mean = self._statistic(rows)
+        self._memory.drop(power)
+        return raised, mean
+
     def _scaled_wide(self, size: int, rows: int) -> Block:
         """Times its scales in fp32, and lowered then (Gemma2RMSNorm)."""
         memory, narrow = self._memory, self._formats.compute < 4
         wide = size // self._formats.compute * 4
-        raised = memory.take(wide) if narrow else None
-        power = memory.take(wide)
-        mean = self._statistic(rows)
-        memory.drop(power)
+        raised, mean = self._mean(wide, rows)
         shifted = self._statistic(rows)
         memory.drop(mean)
         root = self._statistic(rows)

@@ -6,8 +6,8 @@ from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.allocator import Block
 from wattmark.estimate.simulation.forward_layer import ForwardLayers
 from wattmark.estimate.simulation.sequence import INDEX_BYTES, Cache, Memory, masks, tables, window
-from wattmark.estimate.transformer import Pass
-from wattmark.models import Norm, Stack
+from wattmark.estimate.transformer import windowed
+from wattmark.models import Norm
 
 SETTLED = 8  # layers
 STEPS = 6  # of a generation that are followed
@@ -22,13 +22,8 @@ def forward(question: Question, memory: Memory, scratch: int) -> None:
     ((stack, run),) = question.passes
     memory.take(question.pixel_bytes or question.batch * run.tokens * INDEX_BYTES)
     _pass(question, memory, scratch)
-    if run.eager or stack.experts or _under_window(stack, run):
+    if run.eager or stack.experts or windowed(stack, run):
         _pass(question, memory, 0)
-
-
-def _under_window(stack: Stack, run: Pass) -> bool:
-    """Whether a window is no longer than the text, so that a fused kernel needs a mask."""
-    return stack.window_tokens is not None and stack.window_tokens <= run.tokens
 
 
 def _pass(question: Question, memory: Memory, scratch: int) -> None:
@@ -107,7 +102,7 @@ def _words(question: Question, memory: Memory, hidden: int) -> tuple[list[Block]
         if run.eager:
             size = question.batch * question.formats.stream
             hidden_ones.extend(masks(memory, stack, run.tokens, run.keys, size))
-        elif _under_window(stack, run):
+        elif windowed(stack, run):
             hidden_ones.append(window(memory, run.tokens * run.keys))
 
     words = memory.take(hidden)

@@ -39,7 +39,7 @@ class RelativeLayers(ForwardParts):
 
     def _clamped(self, given: Block) -> Block:
         """Below what fp16 can hold: a byte for each element tells what it cannot."""
-        if not self._formats.overflows:
+        if not self._formats.half:
             return given
         self._memory.drop(self._memory.take(self.hidden // 2))
         return self._memory.follow(given, self.hidden)

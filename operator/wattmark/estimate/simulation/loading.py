@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from wattmark.api.model import Weights
 from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.allocator import Allocator, Block
 from wattmark.estimate.tensors import Tensor, Units
@@ -19,7 +18,7 @@ TIED_PLACES = {3: (2,), 5: (0, 2, 4)}
 
 def loaded(question: Question, found: Units, limit: int | None = None) -> Allocator:
     """An allocator that holds the model, on a device of so many bytes, of which loading takes no notice."""
-    untied = question.projection if question.architecture.tied and question.weights is Weights.RANDOM else 0
+    untied = question.projection if question.architecture.tied and not question.pretrained else 0
     stack, _ = question.passes[-1]
     tables = Tables(question.architecture.table_bytes // stack.layers, stack.rotary, stack.local_layers)
     return _loaded(in_order(question, found), tables, untied, question.formats.weight).settled(limit)

@@ -1,12 +1,9 @@
 """What the caching allocator takes from the device: a workload's allocations, simulated one after another.
 
-Described are those whose order has been compared with a trace's, on one device. In inference: forward passes of
-encoders, vision transformers, decoders and encoder-decoders, and what they generate, with fused or eager attention,
-with experts or without, where no window is shorter than the text. In training: steps of the first three with fused
-attention, with adapters or without, with checkpointing or without, with SGD's or Adam's states (see `training_step`).
-Of everything else (quantized matrices, several devices, static caches, analyses, convolutions, sounds, positions that
-are attended to apart, other optimizers, more layers than any model has) reserved memory stays a share of what is
-allocated.
+Described are those whose order has been compared with a trace's, on one device: `_described` says which forward passes
+and generations, `training_step.followed` which steps of training. Of everything else (quantized matrices, several
+devices, static caches, analyses, convolutions, sounds, positions that are attended to apart, other optimizers, more
+layers than any model has) reserved memory stays a share of what is allocated.
 """
 
 from dataclasses import dataclass

@@ -42,7 +42,7 @@ class TrainedScores(TrainedParts):
             scores = tape.then(tape.then(tape.then(scores), keeps=True))
         if self._stack.causal:
             scores = self._masked(scores, elements * formats.stream)
-        if scores.size == elements * 4 or formats.raised_at_once:
+        if scores.size == elements * 4 or formats.half:
             likely = tape.apply(scores, elements * 4, keeps=True)
         else:
             likely = tape.then(tape.apply(scores, elements * 4), keeps=True)

@@ -236,7 +236,7 @@ def steps(question: Question, found: Units) -> Steps:
             not stack.attended_undropped,
         ),
         question.architecture.vocab or 0,
-        question.architecture.tied,
+        question.tied,
         question.checkpoints,
         question.accumulates,
         question.resolved.optimizer or Optimizer.ADAMW,

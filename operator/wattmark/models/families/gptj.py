@@ -63,10 +63,8 @@ def gptj(fields: Fields) -> Architecture:
         max_positions=positions,
         tied=tied,
         checkpoint_tied=tied,
-        table_bytes=layers
-        * positions
-        * (rotary or hidden)
-        * FP32_BYTES,  # each layer keeps sines and cosines of its own
+        # Each layer keeps sines and cosines of its own.
+        table_bytes=layers * positions * (rotary or hidden) * FP32_BYTES,
     )
 
 
