@@ -3,6 +3,7 @@
 import weakref
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from functools import cache
 from typing import Any
 
@@ -14,9 +15,10 @@ from torch.utils._pytree import tree_leaves
 
 from wattmark.api.answers import ComponentName, Phase
 from wattmark.estimate.simulation.replay import Allocated, CacheEmptied, Event, Released
-from wattmark_runner.trace_kernels import DEVICE
+from wattmark_runner.trace_kernels import DEVICE, device_of
 
 _ATEN = torch.ops.aten
+_ASKED_DEVICE = torch.ops.prim.device.default  # two of three calls of a training step, and nothing is allocated
 _PRODUCTS = (_ATEN.mm, _ATEN.bmm, _ATEN.addmm, _ATEN.baddbmm)
 _QUERY_STEP = 128  # rows: attention's backward kernels work in tiles
 _FEW_INDICES = 3072  # up to here an embedding's gradient is summed without temporaries (Embedding.cu)
@@ -89,15 +91,17 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
+        if func is _ASKED_DEVICE:
+            return device_of(args[0])
         packet, kwargs = func.overloadpacket, kwargs or {}
         if _composite(func):  # in inference mode they come whole, and what they allocate inside would not be seen
             with self:
                 return func.decompose(*args, **kwargs)
-        if packet is _ATEN._local_scalar_dense and self._stepping and _there(args[0].device):
+        if packet is _ATEN._local_scalar_dense and self._stepping and _there(device_of(args[0])):
             return 1.0  # an optimizer scales by norms that it reads: Adafactor
         if packet in _PRODUCTS:
             self._take_scratch()
-        if packet is _ATEN._to_copy and _there(kwargs.get("device")) and not _there(args[0].device):
+        if packet is _ATEN._to_copy and _there(kwargs.get("device")) and not _there(device_of(args[0])):
             # Fake tensors that know their value would be copied for real, to a device that is not there
             result = _ATEN.empty_strided(
                 args[0].shape, args[0].stride(), dtype=kwargs.get("dtype") or args[0].dtype, device=DEVICE
@@ -109,7 +113,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         else:
             result = func(*args, **kwargs)
         for leaf in tree_leaves(result):
-            if isinstance(leaf, torch.Tensor) and _there(leaf.device):
+            if isinstance(leaf, torch.Tensor) and _there(device_of(leaf)):
                 self._seen(leaf)
         temporary = _TEMPORARIES.get(packet)
         if temporary is not None and (size := temporary(args)):
@@ -121,7 +125,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     def name(self, tensors: Any, component: ComponentName) -> None:
         """Say what storages are for; the last name stays."""
         for leaf in tree_leaves(tensors):
-            if isinstance(leaf, torch.Tensor) and _there(leaf.device):
+            if isinstance(leaf, torch.Tensor) and _there(device_of(leaf)):
                 self.names[self._seen(leaf)] = component
 
     def autocast_copied(self, copy: torch.Tensor) -> None:
@@ -132,6 +136,25 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
         """An iteration begins with this phase; a prefill is followed by decoding from the model's second call on."""
         self.phase = phase
         self._calls = 0
+
+    def repeated(self, begun: int) -> bool:
+        """Record once more what has happened since so many events, but for workspaces, which stay.
+
+        False, and nothing, where other storages stay or older ones went: what comes then finds another device.
+        """
+        happened = [
+            event
+            for event in self.events[begun:]
+            if isinstance(event, Allocated | Released) and event.key not in self.scratch
+        ]
+        made = [event.key for event in happened if isinstance(event, Allocated)]
+        if sorted(made) != sorted(event.key for event in happened if isinstance(event, Released)):
+            return False
+        again = {key: self._next + number for number, key in enumerate(made, 1)}
+        self._next += len(made)
+        self.names |= {again[key]: self.names[key] for key in made if key in self.names}
+        self.events += [replace(event, key=again[event.key]) for event in happened]
+        return True
 
     def empty_cache(self) -> None:
         """As the runner does between loading and running."""

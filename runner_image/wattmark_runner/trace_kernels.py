@@ -12,6 +12,7 @@ from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import torch
+from torch._subclasses.fake_tensor import FakeTensor
 
 DEVICE = torch.device("lazy")
 _KEY = "AutocastPrivateUse1"
@@ -200,6 +201,11 @@ def same_kernels(one: tuple[int, int], other: tuple[int, int]) -> bool:
     return (one >= _AMPERE) == (other >= _AMPERE)
 
 
+def device_of(tensor: torch.Tensor) -> torch.device:
+    """Where a tensor is, or pretends to be: a fake one that is asked for its device asks every dispatch mode."""
+    return tensor.fake_device if isinstance(tensor, FakeTensor) else tensor.device
+
+
 @contextmanager
 def swapped(owner: Any, name: str, value: Any) -> Iterator[None]:
     """Let an attribute have another value for a while."""
@@ -235,7 +241,7 @@ def _operator(name: str) -> Any:
 def _eligible(value: Any) -> bool:
     return (
         isinstance(value, torch.Tensor)
-        and value.device.type == DEVICE.type
+        and device_of(value).type == DEVICE.type
         and value.is_floating_point()
         and value.dtype is not torch.float64
     )

@@ -152,3 +152,29 @@ def test_a_trace_of_every_kind_is_what_a_trace_of_each_alone_is(workload: dict[s
     alone = [runner.trace(told, (kind,)).memory[0] for kind in KINDS]
     assert every.memory == alone
     assert every.parameter_count == 5000 * 256 + 512 * 256 + 2 * (12 * 256 * 256 + 13 * 256) + 2 * 256
+
+
+ONCE = [
+    pytest.param(GPT2, inference(), True, id="generation"),
+    pytest.param(BERT, {"type": "Analysis", "analysis": {"kind": "GradientAnalysis"}}, True, id="gradients"),
+    pytest.param(GPT2, training(optimizer="SGD"), True, id="a step without states"),
+    pytest.param(GPT2, training(), False, id="a step with states"),
+    pytest.param(BERT, {"type": "Analysis", "analysis": {"kind": "LayerAnalysis"}}, False, id="sums that are kept"),
+]
+
+
+@pytest.mark.parametrize(("config", "workload", "once"), ONCE)
+def test_an_iteration_that_leaves_nothing_is_recorded_once_and_told_twice(
+    config: dict[str, Any], workload: dict[str, Any], once: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told, repeated, answers = order(config, workload), Recorder.repeated, []
+
+    def counted(recorder: Recorder, begun: int) -> bool:
+        answers.append(repeated(recorder, begun))
+        return answers[-1]
+
+    monkeypatch.setattr(Recorder, "repeated", counted)
+    found = trace(told, AMPERE)
+    assert answers == [once]
+    monkeypatch.setattr(Recorder, "repeated", lambda *_: False)
+    assert trace(told, AMPERE) == found
