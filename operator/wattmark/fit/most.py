@@ -106,17 +106,27 @@ def nearly_largest(size: Callable[[int], int], least: Callable[[int], int], room
     """The largest n of FIGURES binary figures with size(n) <= room; 0 where there is none.
 
     `size` is dear, and may fall here and there by a little; `least` is cheap, never falls and is never above it. What
-    lies between the two at one n is taken for what does at the next. Few n are looked at, and the same ones where the
-    room or the size is a little different: what was found out for them is remembered.
+    lies between the two grows evenly from one end to the other, as far as is known; where the same end has moved twice
+    it does not, and the middle is looked at. Few n are looked at, and the same ones where the room or the size is a
+    little different: what was found out for them is remembered.
     """
     most = largest(least, room, most)
-    low, high, at, halve = 0, most + 1, _rounded(most), False
+    low, high, at, halve, fitted = 0, most + 1, _rounded(most), False, None
+    more: dict[int, int] = {}
     while low < at:
-        found = size(at)
-        low, high = (at, high) if found <= room else (low, at)
-        guess = (low + high) // 2 if halve else largest(least, room - (found - least(at)), most)
+        more[at] = size(at) - least(at)
+        fits = least(at) + more[at] <= room
+        low, high = (at, high) if fits else (low, at)
+        halve, fitted = fits is fitted and not halve, fits
+
+        def expected(n: int, ends: tuple[int, int] = (low, high)) -> int:
+            below, above = (more.get(end) for end in ends)
+            if below is None or above is None:
+                return least(n) + (below or above or 0)
+            return least(n) + below + (above - below) * (n - ends[0]) // (ends[1] - ends[0])
+
+        guess = (low + high) // 2 if halve else largest(expected, room, most)
         at = min(max(_rounded(guess), low + _step(low)), _rounded(high - 1))
-        halve = not halve
     return low
 
 
