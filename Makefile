@@ -11,6 +11,9 @@ UV = .venv/bin/uv
 COMPILE = $(UV) pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-emit-find-links \
 	--no-header --no-annotate --python-version 3.11 pyproject.toml
 
+# Of all clones: what mypy has found out about torch takes longer than our own files.
+MYPY_CACHE = $${WATTMARK_CACHE:-$$HOME/.cache/wattmark}/mypy
+
 ON_THE_CLUSTER = eval "$$(python3 -m tests.cluster env)" && $(PYTHON) -m pytest -q
 
 help: ## this list
@@ -29,14 +32,14 @@ images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
 
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
-	@$(PYTHON) -m pytest -q -n 2 tests/unit
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/unit
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
 	@$(MAKE) --no-print-directory -j 2 test-cluster test-torch-beside
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
-	@$(PYTHON) -m pytest -q -n 2 tests/unit
+	@$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/unit
 
 test-torch: .venv/full ## the runner and the parameter counts, against the real libraries
 	@OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n 2 tests/torch
@@ -59,7 +62,7 @@ test-faults: .venv/full ## the operator killed, its writes spoiled, its Pods tak
 lint: .venv/full ## style, types, directions of imports
 	@$(PYTHON) -m ruff check .
 	@$(PYTHON) -m ruff format --check .
-	@$(PYTHON) -m mypy
+	@$(PYTHON) -m mypy --cache-dir $(MYPY_CACHE)
 	@.venv/bin/lint-imports
 
 bench: .venv/full ## prints how fast the operator is, on the cluster that is up

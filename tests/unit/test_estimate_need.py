@@ -15,7 +15,7 @@ from wattmark.api.training import GradientCheckpointing, LoraTargets, Optimizer
 from wattmark.api.workload import WorkloadSpec, WorkloadType
 from wattmark.estimate import Gpu, Question, Unknown, need, phases
 from wattmark.estimate.interval import LEAST_DEVIATION, Z_95
-from wattmark.models import Architecture, architecture, known_ids, lookup
+from wattmark.models import Architecture, Head, architecture, known_ids, lookup, parameters
 from wattmark.models.resolve import Impossible, resolve
 
 GIB = 1 << 30
@@ -86,11 +86,16 @@ def test_a_workload_without_a_formula_is_unknown_where_inference_is_not(model_id
     assert read.only_inference in found.reason
 
 
+FORMULATED = [i for i in known_ids() if not known(i).unmodelled]
+# Of each class the smallest model, for a step of training is followed layer by layer; of inference, all.
+TRAINED = {
+    known(i).model_type: i
+    for i in sorted(FORMULATED, key=lambda i: parameters(known(i), Head.BASE).total, reverse=True)
+    if not known(i).only_inference
+}
 DESCRIBED = [
-    (i, workload)
-    for i in known_ids()
-    for workload in WorkloadType
-    if not known(i).unmodelled and (workload is WorkloadType.INFERENCE or not known(i).only_inference)
+    *((i, WorkloadType.INFERENCE) for i in FORMULATED),
+    *((i, workload) for i in TRAINED.values() for workload in (WorkloadType.TRAINING, WorkloadType.ANALYSIS)),
 ]
 
 

@@ -33,7 +33,6 @@ KNOWN = {
 LAYERS = ("num_hidden_layers", "num_layers", "num_decoder_layers", "encoder_layers", "decoder_layers")
 WIDTHS = ("hidden_size", "d_model", "intermediate_size", "d_ff", "encoder_ffn_dim", "vocab_size", "embedding_size")
 CHANGES: list[Any] = [
-    pytest.param({}, id="as it is"),
     pytest.param(dict.fromkeys(LAYERS, 10**7), id="ten million layers"),
     pytest.param(dict.fromkeys(LAYERS, 256), id="as many layers as are read"),
     pytest.param(dict.fromkeys(WIDTHS, 2**24), id="the widest that is read"),
@@ -60,10 +59,10 @@ CHANGES: list[Any] = [
 
 
 def _reads(model: str, changes: dict[str, Any]) -> bool:
-    """Whether the model's configuration has any of what is changed; else it is asked as it is, once more."""
+    """Whether the model's configuration has any of what is changed."""
     known = models.lookup(KNOWN[model])
     assert known is not None
-    return not changes or any(name in known.config for name in changes)
+    return any(name in known.config for name in changes)
 
 
 CASES: list[Any] = [
@@ -78,7 +77,7 @@ CASES: list[Any] = [
 def calls() -> Iterator[list[int]]:
     """How many Python functions are called in the block: work that no other load on the machine changes."""
     made: list[int] = []
-    profile = Profile(builtins=False)
+    profile = Profile(subcalls=False, builtins=False)
     with profile:
         yield made
     made.append(sum(entry.callcount for entry in profile.getstats()))

@@ -1,6 +1,7 @@
 """The measuring loop on a clock that only the test moves."""
 
 from dataclasses import dataclass, field, replace
+from itertools import count
 from time import sleep
 
 import pytest
@@ -191,8 +192,8 @@ def test_the_energy_counter(period: float, window: float, drawn: Drawn | Unavail
     ],
 )
 def test_no_joules_are_made_up(readings: list[int | None], reason: UnavailableReason) -> None:
-    values = iter(readings)
-    meter = CounterMeter(lambda: next(values, readings[-1]))
+    values, passing = iter(readings), count(step=0.01)
+    meter = CounterMeter(lambda: next(values, readings[-1]), lambda: next(passing), lambda _: None)
     meter.begin()
     meter.end()
     found = meter.drawn(60)
