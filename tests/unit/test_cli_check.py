@@ -137,6 +137,16 @@ def test_the_worst_of_several_answers_is_the_exit_code(
     assert ("kind: List" in capsys.readouterr().out) is (len(models) > 1)
 
 
+def test_what_is_printed_of_several_questions_can_be_asked_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main(["check", "--model", "gpt2", "bert-base-uncased", "--precision", "fp16", "--gpu", "L4", "-o", "yaml"])
+    first = capsys.readouterr().out
+    (tmp_path / "printed.yaml").write_text(first, encoding="utf-8")
+    assert main(["check", "-f", str(tmp_path / "printed.yaml"), "--gpu", "L4", "-o", "yaml"]) == 0
+    assert capsys.readouterr().out == first
+
+
 def test_a_trace_is_taken_here(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("wattmark.cli.check.traced_here", lambda name, spec: TRACE)
     assert main(["check", "--model", "gpt2", "--set", "method=Traced", "--gpu", "L4", "-o", "json"]) == 0

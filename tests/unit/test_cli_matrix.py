@@ -1,6 +1,8 @@
 """The matrix of several questions: a row each, at any width no word broken that has room."""
 
+import json
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from tests.unit.test_cli_table import plain, told
@@ -29,6 +31,27 @@ def test_a_column_tells_quantizations_where_there_are_some(capsys: pytest.Captur
     assert [row[2] for row in rows if row[:2] == ["meta-llama/Llama-3.1-70B", "bf16"]] == ["none", "int8", "nf4"]
     assert ["model", "precision", "quantization", "need"] in [row[:4] for row in rows]
     assert "quantization" not in told(capsys, *ASKED)
+
+
+def test_questions_about_one_model_bear_their_own_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    checks = [
+        {
+            "apiVersion": "wattmark.dev/v1alpha1",
+            "kind": "ModelCheck",
+            "metadata": {"name": f"batch-of-{batch}"},
+            "spec": {
+                "model": {"id": "gpt2"},
+                "workload": {"type": "Inference", "inference": {"batchSizePerDevice": batch}},
+            },
+        }
+        for batch in (1, 64)
+    ]
+    (tmp_path / "checks.json").write_text(json.dumps({"kind": "List", "items": checks}), encoding="utf-8")
+    rows = [
+        line.split() for line in told(capsys, "check", "-f", str(tmp_path / "checks.json"), "--gpu", "L4").splitlines()
+    ]
+    assert [row[0] for row in rows if row[1:2] == ["bf16"]] == ["batch-of-1", "batch-of-64"]
+    assert ["check", "precision", "need"] in [row[:3] for row in rows]
 
 
 @pytest.mark.parametrize(("columns", "tables"), [(120, 1), (72, 2), (60, 3)])

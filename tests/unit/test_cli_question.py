@@ -152,15 +152,22 @@ REFUSED = [
     ),
     pytest.param(["--gpu", "L4", "--batch", "0"], "batchSizePerDevice", id="an empty batch"),
     pytest.param(["--gpu", "L4", "--config", "pyproject.toml"], "pyproject.toml is not JSON", id="no configuration"),
+    pytest.param(["--gpu", "L4", "--config", "{list}"], "is no model's config.json: it holds no object", id="a list"),
 ]
 
 
 @pytest.mark.parametrize(("arguments", "words"), REFUSED)
 def test_what_cannot_be_asked_is_named(
-    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    arguments: list[str],
+    words: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
 ) -> None:
     monkeypatch.chdir(Path(__file__).parents[2])
-    assert main(["check", "--model", "gpt2", *arguments]) == 2
+    (tmp_path / "list.json").write_text("[1]", encoding="utf-8")
+    there = [argument.replace("{list}", str(tmp_path / "list.json")) for argument in arguments]
+    assert main(["check", "--model", "gpt2", *there]) == 2
     assert words in capsys.readouterr().err
 
 

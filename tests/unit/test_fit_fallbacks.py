@@ -190,6 +190,20 @@ def test_words_compare_with_what_was_asked_for() -> None:
     assert narrower and not any("faster" in message.partition("fp16 instead")[2] for message in narrower), narrower
 
 
+def test_where_no_gpu_has_tf32_what_it_rounds_is_offered_first() -> None:
+    first = ask(fleet("t4"), check("gpt2", **inference(1, 512, precision="tf32"))).fallbacks[0]
+    assert first.patch == '{"spec":{"runtime":{"precision":"fp32"}}}'
+    assert first.message == "fp32 instead of tf32: as exact or more, on any GPU"
+
+
+def test_one_sample_is_no_samples() -> None:
+    found = ask(
+        fleet(small=replace(L4, memory_bytes=6 * GIB)), check("gpt2-medium", **training(8, 1024, precision="bf16"))
+    )
+    said = [f.message for f in found.fallbacks if Change.GRADIENT_ACCUMULATION in f.changes]
+    assert said and "8 passes of 1 sample instead of 1 of 8" in said[0], [f.message for f in found.fallbacks]
+
+
 def test_a_fallback_says_what_it_saves_and_what_it_costs() -> None:
     spec = check("gpt2", **inference(120, 900, attention="Eager", precision="fp32"))
     first, second, *_ = ask(fleet("l4"), spec).fallbacks

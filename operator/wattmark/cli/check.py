@@ -11,7 +11,7 @@ from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
 from wattmark.api.schema import API_VERSION
 from wattmark.cli import current, matrix, table
 from wattmark.cli.hub_here import facts_here
-from wattmark.cli.manifest import of_kind, one, printed, shown
+from wattmark.cli.manifest import every, of_kind, printed, shown
 from wattmark.cli.question import Question, assumed, questions
 from wattmark.cli.runs import HERE, runs_in
 from wattmark.cli.trace import traced_here
@@ -32,7 +32,9 @@ SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
 
 def check(chosen: argparse.Namespace) -> int:
     """Answer what is asked and print it; the exit code. Raises InvalidManifest and ClusterUnread."""
-    asked = questions(chosen) if chosen.file is None else [Question(*one(chosen.file, MODEL_CHECK, ModelCheckSpec))]
+    asked = questions(chosen)
+    if chosen.file is not None:
+        asked = [Question(*read) for read in every(chosen.file, MODEL_CHECK, ModelCheckSpec)]
     fleet = _fleet(chosen)
     experience = Experience(runs_in(_benchmarks(chosen)))
     now = time.time()

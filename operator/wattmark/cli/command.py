@@ -86,6 +86,8 @@ def _refuse_nonsense(chosen: argparse.Namespace, parser: argparse.ArgumentParser
     )  # fmt: skip
     values = {f"--{name.replace('_', '-')}": getattr(chosen, name) for name in of_a_question}
     given = [option for option, value in values.items() if value not in (None, []) and value is not False]
+    if chosen.config is not None and not chosen.model:
+        parser.error("--config is of a model that --model names: give a name with it")
     if chosen.file is None and not chosen.model:
         parser.error("give -f FILE or --model ID, which ask the question")
     if chosen.file is not None and chosen.model:
@@ -155,7 +157,7 @@ def _parsers(program: str) -> tuple[argparse.ArgumentParser, argparse.ArgumentPa
 
 def _question_options(parser: argparse.ArgumentParser) -> None:
     asked = parser.add_argument_group("the question")
-    asked.add_argument("-f", "--file", type=Path, help="manifest of a ModelCheck, in place of all below")
+    asked.add_argument("-f", "--file", type=Path, help="manifest of ModelChecks, in place of all below")
     asked.add_argument(
         "--model",
         metavar="ID",

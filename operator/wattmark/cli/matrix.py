@@ -40,21 +40,26 @@ class _Column:
 
 
 def show(answers: Sequence[Answer], file: TextIO) -> None:
-    """Print the matrix, and what questions that have no answer are told."""
-    models = [question.spec.model.id for question, _ in answers]
+    """Print the matrix, and what questions that have no answer are told.
+
+    Rows begin with models, or with the questions' own names where those and their formats do not tell them apart.
+    """
     precisions = [_precision(*answer) for answer in answers]
     stored = [stored_as(question.spec.runtime.quantization) for question, _ in answers]
+    subject, subjects = "model", [question.spec.model.id for question, _ in answers]
+    if len(set(zip(subjects, precisions, stored, strict=True))) < len(answers):
+        subject, subjects = "check", [question.name for question, _ in answers]
     quantized = any(name != "none" for name in stored)
     needs = [_need(status) for _, status in answers]
     columns = [_Column(_header(kind), _cells(kind, answers)) for kind in _kinds(answers)]
     with printing(file) as console:
         # A long id is folded where it would take the place of the answers.
         widest = max(16, console.width // 3)
-        taken = min(widest, max(map(len, models))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
+        taken = min(widest, max(map(len, subjects))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
         taken += quantized * (max(map(len, (QUANTIZATION, *stored))) + BETWEEN)
         for part in _parts(columns, console.width - taken):
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            table.add_column("model", overflow="fold", max_width=widest)
+            table.add_column(subject, overflow="fold", max_width=widest)
             table.add_column("precision", no_wrap=True)
             if quantized:
                 table.add_column(QUANTIZATION, no_wrap=True)
@@ -62,12 +67,13 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
             for column in part:
                 table.add_column(column.header, overflow="fold", min_width=min(column.width, console.width // 3))
             formats = zip(precisions, stored, strict=True) if quantized else zip(precisions, strict=True)
-            for index, (model, told, need) in enumerate(zip(models, formats, needs, strict=True)):
-                table.add_row(model, *told, need, *(column.cells[index] for column in part))
+            for index, (row, told, need) in enumerate(zip(subjects, formats, needs, strict=True)):
+                table.add_row(row, *told, need, *(column.cells[index] for column in part))
             console.print(table)
-        unanswered = {q.spec.model.id: said(s.conditions)[ConditionType.FITS] for q, s in answers if not s.node_types}
-        for model, why in unanswered.items():
-            console.print(Text(f"{model}: {clean(why.message)}"))
+        of_rows = zip(subjects, (status for _, status in answers), strict=True)
+        unanswered = {row: said(found.conditions)[ConditionType.FITS] for row, found in of_rows if not found.node_types}
+        for row, why in unanswered.items():
+            console.print(Text(f"{row}: {clean(why.message)}"))
 
 
 def _parts(columns: Sequence[_Column], room: int) -> Iterator[Sequence[_Column]]:

@@ -136,6 +136,9 @@ def _object_name(text: str) -> str:
 def _config(path: Path) -> str:
     """A model's config.json, as short as it can be written."""
     try:
-        return json.dumps(json.loads(readable(path)), separators=(",", ":"))
-    except ValueError as error:
+        read = json.loads(readable(path))
+    except (ValueError, RecursionError) as error:
         raise InvalidManifest(f"{path} is not JSON: {error}") from error
+    if not isinstance(read, dict):
+        raise InvalidManifest(f"{path} is no model's config.json: it holds no object")
+    return json.dumps(read, separators=(",", ":"))

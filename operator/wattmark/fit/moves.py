@@ -79,7 +79,8 @@ def accumulation(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propos
     if divided is None:
         return
     batch_norm = "; batch norm sees fewer samples at a time" if wanted.architecture.convolutions else ""
-    said = f"{divided * steps} passes of {batch // divided} samples instead of {steps} of {batch}: slower{batch_norm}"
+    samples = "1 sample" if batch == divided else f"{batch // divided} samples"
+    said = f"{divided * steps} passes of {samples} instead of {steps} of {batch}: slower{batch_norm}"
     sizes = {"batchSizePerDevice": batch // divided, "gradientAccumulationSteps": divided * steps}
     patch = of_workload(wanted.resolved, sizes)
     yield Proposal((Change.GRADIENT_ACCUMULATION,), (said,), patch, changes_result=bool(batch_norm))
@@ -128,6 +129,7 @@ _NARROWER = {
     },
 }
 _PRECISION_COSTS = {
+    Precision.FP32: "as exact or more, on any GPU",
     Precision.BF16: "7 bits of fraction; faster where the GPU has it",
     Precision.FP16: "10 bits of fraction, a narrow range; faster",
     Precision.BF16_MIXED: "weights stay fp32, arithmetic has 7 bits of fraction; faster",
@@ -141,7 +143,9 @@ def another_precision(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[P
     old = wanted.resolved.precision
     known = [ground.offer.capability for ground in grounds if ground.offer is not None]
     older = bool(known) and all(capability is not None and capability < AMPERE for capability in known)
-    for new in _NARROWER[wanted.resolved.workload_type].get(old, ()):
+    # What tf32 is where the GPUs do not have it.
+    wider = (Precision.FP32,) if older and old is Precision.TF32 else ()
+    for new in (*wider, *_NARROWER[wanted.resolved.workload_type].get(old, ())):
         if older and new in NEEDS_AMPERE:
             continue
         # Of two formats of 16 bits none is the faster one.

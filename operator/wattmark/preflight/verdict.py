@@ -35,7 +35,7 @@ def found_on(
         message = "nodes were not read, so nothing was compared (on a cluster: nodes.read in the chart's values)"
         return Compared(resolved, plain, (), (), None, Reason.NODES_UNKNOWN, message)
     if not found:
-        message = "the cluster has no nodes with GPUs now; a node that is added is compared at once"
+        message = "no node has GPUs now; one that is added is compared at once"
         return Compared(resolved, plain, (), (), None, Reason.NO_GPU_NODES, message)
     return Compared(resolved, plain, found, (), *_judged(found))
 
