@@ -285,9 +285,11 @@ def _attention_saved(stack: Stack, run: Pass, formats: Formats, *, inputs: int, 
         total += (run.tokens * stack.query_width + keys * stack.kv_width) * (4 - size)
     if stack.fused_projections and stack.rotary and not run.eager:
         # Values are a view of what the one matrix gave, and keep all of it. Queries and keys, of which
-        # a part is turned, are put together anew, head by head; so then is the kernel's result, which a copy orders.
-        # Of that copy an adapter, under autocast, saves one of its own, which is counted; the frozen matrix nothing.
-        ordered = 0 if run.adapters and formats.mixed and not run.adapters.saves_inputs else 1
+        # a part is turned, are put together anew, head by head; so then is the result of flash attention, which a copy
+        # orders. Of that copy an adapter, under autocast, saves one of its own, which is counted; the frozen matrix
+        # nothing. The kernel for fp32 and for masks gives its result in order.
+        unread = run.adapters and formats.mixed and not run.adapters.saves_inputs
+        ordered = 0 if unread or (run.on_gpu and (size == 4 or windowed(stack, run))) else 1
         total += run.tokens * ((1 + ordered) * stack.query_width + stack.kv_width) * size
     if run.eager:
         total += 2 * keys * (stack.query_width - stack.kv_width) * size
