@@ -265,7 +265,8 @@ def test_a_checkpoint_that_unties_its_projection_needs_more() -> None:
     read = known("flan-t5-base")
     random, pretrained = (needed(read, asked(read), weights=weights) for weights in Weights)
     extra = part(pretrained, ComponentName.WEIGHTS) - part(random, ComponentName.WEIGHTS)
-    assert extra == 32128 * 768 * 2
+    # 47.1 MiB are handed out as 48: less than 1 MiB would be left.
+    assert extra == 48 << 20
 
 
 def test_a_projection_of_its_own_is_trained_apart_from_the_embedding() -> None:

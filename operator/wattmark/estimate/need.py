@@ -11,9 +11,10 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
 from wattmark.estimate.answer import Beyond, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
-from wattmark.estimate.interval import MIB, Interval, highest, no_surer
+from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer, total
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
+from wattmark.estimate.simulation.loading import rests as rests_of_blocks
 from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
 from wattmark.estimate.simulation.reserved import least as least_reserved
 from wattmark.estimate.transformer import HELD_WIDTHS
@@ -150,12 +151,30 @@ def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _A
     every = phases(question)
     if isinstance(every, Unknown):
         return every
-    return _Asked(
-        question,
-        max(every, key=lambda phase: phase.allocated.likely),
-        no_surer(highest([phase.allocated for phase in every])),
-        _logits(every),
-    )
+    rests = rests_of_blocks(question) if on_gpu else 0
+    blocks = [(phase, _rests(question, phase, rests)) for phase in every]
+    peak, beside = max(blocks, key=lambda one: one[0].allocated.likely + sum(part.size.likely for part in one[1]))
+    sizes = [total([phase.allocated, *(part.size for part in more)]) for phase, more in blocks]
+    return _Asked(question, PhaseParts(peak.phase, (*peak.parts, *beside)), no_surer(highest(sizes)), _logits(every))
+
+
+def _rests(question: Question, phase: PhaseParts, rests: int) -> tuple[Part, ...]:
+    """By how much blocks exceed what they hold: of weights by the `rests`, of states and gradients by the same share.
+
+    Those of adapters are small. Of activations, which take blocks of one another, it is next to nothing.
+    """
+    if not rests:
+        return ()
+    formula = "and the rests of blocks that the allocator hands out whole"
+    found = [Part(ComponentName.WEIGHTS, exact(rests), formula)]
+    if question.adapters is None:
+        stored = question.count.total * question.formats.weight
+        found += [
+            Part(part.name, exact(part.size.likely * rests // stored), formula)
+            for part in phase.parts
+            if part.name in (ComponentName.OPTIMIZER, ComponentName.GRADIENTS)
+        ]
+    return tuple(found)
 
 
 # The same is asked for each GPU with as large a workspace, at either end of each search for what fits, and again when

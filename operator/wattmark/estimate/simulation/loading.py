@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
+from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.allocator import Allocator, Block
-from wattmark.estimate.tensors import Tensor, Units
+from wattmark.estimate.tensors import Tensor, Units, units
 from wattmark.models import Kind, Norm
 
 Parts = tuple[tuple[int, tuple[Tensor, ...]], ...]  # how often a part comes, and its parameters
@@ -18,10 +19,27 @@ TIED_PLACES = {3: (2,), 5: (0, 2, 4)}
 
 def loaded(question: Question, found: Units, limit: int | None = None) -> Allocator:
     """An allocator that holds the model, on a device of so many bytes, of which loading takes no notice."""
+    return _of(question, found).settled(limit)
+
+
+def rests(question: Question) -> int:
+    """Bytes by which the blocks of the parameters exceed them, 0 where these are not known one by one, or divided.
+
+    The allocator hands out a block whole where less than 1 MiB would be left of it: of matrices of some MiB, by
+    hundredths of their size.
+    """
+    found, resolved = units(question, shared=True), question.resolved
+    if isinstance(found, Unknown) or not question.passes or resolved.quantization or resolved.parallelism:
+        return 0
+    asked = sum(tensor.elements * tensor.count for tensor in found.every) * question.formats.weight
+    return _of(question, found).allocated - asked - question.architecture.table_bytes
+
+
+def _of(question: Question, found: Units) -> Allocator:
     untied = question.projection if question.architecture.tied and not question.pretrained else 0
     stack, _ = question.passes[-1]
     tables = Tables(question.architecture.table_bytes // stack.layers, stack.rotary, stack.local_layers)
-    return _loaded(in_order(question, found), tables, untied, question.formats.weight).settled(limit)
+    return _loaded(in_order(question, found), tables, untied, question.formats.weight)
 
 
 def in_order(question: Question, found: Units) -> Parts:
