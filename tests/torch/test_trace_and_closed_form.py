@@ -175,6 +175,8 @@ STEPS = [
     pytest.param("mixtral", 4, 512, "bf16", {}, id="experts"),
     pytest.param("mixtral", 4, 512, "bf16-mixed", FULL, id="experts that autocast does not lower, computed again"),
     pytest.param("qwen3_moe", 8, 512, "bf16", {"optimizer": "SGD"}, id="experts whose routes are lowered"),
+    pytest.param("mixtral", 8, 512, "bf16", LORA, id="adapters beside experts, which are frozen"),
+    pytest.param("mixtral", 4, 1024, "bf16-mixed", FULL | EVERY_LORA, id="and under autocast, computed again"),
 ]
 # The same of what is allocated, with few words, where layers are most.
 SGD = {"optimizer": "SGD"}

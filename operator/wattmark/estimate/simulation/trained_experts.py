@@ -73,16 +73,18 @@ class TrainedExperts(TrainedParts):
         return made
 
     def _grouped(self, given: Value, inputs: int, outputs: int, rows: int) -> Value:
-        """Times each row's expert's matrix: those of all experts are one parameter."""
+        """Times each row's expert's matrix: those of all experts are one parameter, which beside adapters is frozen."""
         tape, size = self._tape, self._formats.stream
-        matrix = self.parameter()
+        matrix = self.parameter() if self._adapters is None else None
 
         def rule(_: Value) -> Gradients:
+            if matrix is None:
+                return [(given, tape.take(given.size))]
             made = tape.take(self._stack.experts * inputs * outputs * size, stays=True)
             return [(matrix, made), (given, tape.take(given.size))]
 
         result = tape.take(rows * outputs * size)
-        tape.record(result, (given,), rule)
+        tape.record(result, () if matrix is None else (given,), rule)
         return result
 
     def _weighed(self, given: Value, weights: Value, size: int) -> Value:
