@@ -48,6 +48,9 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     apart = hidden * size if formats.mixed or stack.hidden_dropout > 0 else 0
     mask = hidden * mask_bytes(run, formats) if stack.hidden_dropout > 0 else 0
     early = (widths if run.adapters and run.adapters.mlp else 1) * width * formats.result + apart - mask
+    if run.adapters and run.adapters.mlp and not formats.mixed and formats.result == size:
+        # When the adapter's and the matrix's are added, the gradient that both are made of is gone.
+        early -= min(apart, width * formats.result)
     within = max(widths * width * formats.result - (0 if post else mask), early)
     if raises(stack, run, formats) and stack.gated and not run.adapters:
         # In fp32 those of the product and its two factors; what the last matrix read, and dropout's mask, are gone.

@@ -129,9 +129,11 @@ class Tape:
     def backward(self, result: Value, gradient: Value, again: Program = ()) -> None:
         """The way back from a result with its gradient; what happens `again` does where the first thing saved is read.
 
+        What was made again is nobody's but the operation's that reads it: gone, the last first, before the gradient.
         Gradients of parameters stay.
         """
         result.gradient = gradient
+        runs_again = bool(again)
         for made, saved, rule in reversed(self._operations):
             if saved and again:
                 self._events += again
@@ -140,8 +142,7 @@ class Tape:
             for value in made:
                 value.gradient = None
             given = tuple(rule(*gradients)) if gradients else ()
-            self.drop(*gradients)
-            self.drop(*saved)
+            self.drop(*((*reversed(saved), *gradients) if runs_again else (*gradients, *saved)))
             for value, gradient in given:
                 self._give(value, gradient)
         self._operations.clear()
@@ -215,7 +216,7 @@ class Tape:
             return gradients
 
         made = self.take(size)
-        self.record(made, (one, other), rule)
+        self.record(made, (other, one), rule)
         return made
 
 

@@ -65,7 +65,12 @@ class TrainedAttention(TrainedScores):
         # The kernel's result is in the order of what it read, which had been put together head by head.
         ordered = self._ordered(context) if stack.rotary and self._formats.compute < 4 else context
         attended = self.linear(ordered, stack.query_width, stack.hidden, bias=bias, adapted=True)
-        tape.drop(ordered, query, key, value)
+        if stack.rotary:
+            tape.drop(ordered, query, key, value)
+            return attended
+        tape.drop(ordered)
+        attended = self.dropped(attended)  # within the same function, which holds views till then
+        tape.drop(query, key, value)
         return attended
 
     def _turned_parts(self, query: Value, key: Value) -> tuple[Value, Value]:

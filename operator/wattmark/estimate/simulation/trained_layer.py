@@ -18,13 +18,15 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         """Norms ahead of attention and of the feed-forward part."""
         tape, holds = self._tape, self._stack.holds_attended
         normed = self.norm(given)
-        attended = self.dropped(self._attention(normed))
-        tape.drop(normed)
+        attended = self._attention(normed)
+        if not self._stack.fused_projections:
+            attended = self.dropped(attended)
+        if not holds:
+            tape.drop(normed)
         if self._stack.norms_behind:
             attended = self._normed(attended)
         middle = tape.add(attended, given)
-        if not holds:
-            tape.drop(attended)
+        tape.drop(normed if holds else attended)
         normed = self.norm(middle)
         behind = self._stack.norms_behind
         down = self._feed_forward(normed, again=again and not behind)
@@ -123,7 +125,9 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         total = tape.add(given, inner)
         tape.drop(inner)
         tangent = tape.then(tape.then(total), keeps=True)
-        raised = tape.then(tangent)
+        raised = tape.take(tangent.size)
+        tape.record(raised, (), lambda gradient: [(tangent, tape.held(gradient))])
+        tape.drop(tangent)
         result = tape.multiply(half, raised)
         tape.drop(half, raised, given)
         return result

@@ -181,7 +181,8 @@ class TrainedParts:
             tape.dry = True
         tape.multiplies()
         result = tape.take(tokens * outputs * formats.compute)
-        tape.record(result, ([copy] if formats.mixed else []) + ([read] if trained else []), rule)
+        saved = ([copy] if formats.mixed else []) + ([read] if trained else [])
+        tape.record(result, saved[::-1] if bias else saved, rule)  # mm and addmm name them in another order
         if read is not given:
             tape.drop(read)
         if formats.mixed and not trained:

@@ -191,15 +191,20 @@ class Inputs:
 
 
 @lru_cache(64)
-def embedding_programs(layer: Layer, inputs: Inputs, *, accumulates: bool) -> Programs:
-    """Of an encoder: sums of embeddings, normalized; or of a vision transformer: patches, a class token, positions."""
-    tape = Tape(saves=layer.adapters is None, accumulates=accumulates, passed_over=layer.passed_over)
+def embedding_programs(layer: Layer, inputs: Inputs, *, checkpoints: bool, accumulates: bool) -> Programs:
+    """Of an encoder: sums of embeddings, normalized; or of a vision transformer: patches, a class token, positions.
+
+    Frozen ones have no way back, but where frozen layers are run again, to the words' embeddings: transformers sees to
+    it that what such layers are given needs a gradient.
+    """
+    there = layer.adapters is None or (checkpoints and not inputs.pixels)
+    tape = Tape(saves=there, accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
     result = _patches(tape, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
     place = result.place
     forward = tape.program()
     incoming = tape.given(layer.hidden)
-    if layer.adapters is None:
+    if there:
         tape.backward(result, incoming)
     else:
         tape.drop(incoming)
@@ -211,12 +216,16 @@ def embedding_programs(layer: Layer, inputs: Inputs, *, accumulates: bool) -> Pr
 def _texts(tape: Tape, runs: TrainedLayer, layer: Layer, inputs: Inputs) -> Value:
     shape, formats, width = layer.shape, layer.formats, layer.stack.hidden
 
-    def looked_up(rows: int, indices: int) -> Value:
-        made, table = tape.take(indices * width * formats.stream), runs.parameter()
-        tape.record(made, (), _table(tape, table, rows * width * formats.weight, sorted_bytes(indices, rows, width)))
+    def looked_up(rows: int, indices: int, *, first: bool = False) -> Value:
+        made = tape.take(indices * width * formats.stream)
+        if layer.adapters is None:
+            size, within = rows * width * formats.weight, sorted_bytes(indices, rows, width)
+            tape.record(made, (), _table(tape, runs.parameter(), size, within))
+        else:  # the way back ends here: what it ends in is held till then
+            tape.record(made, (made,) if first else (), lambda _: [])
         return made
 
-    parts = [looked_up(inputs.words, shape.tokens)]
+    parts = [looked_up(inputs.words, shape.tokens, first=True)]
     total = parts[0]
     if inputs.types:
         parts.append(looked_up(inputs.types, shape.tokens))

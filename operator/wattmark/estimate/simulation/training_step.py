@@ -72,12 +72,12 @@ class Steps:
                 for size in self.trained:
                     for _ in range(STATES[self.optimizer]):
                         memory.take(size)
-            if self.optimizer is Optimizer.ADAMW:  # the roots of all second moments, as one list
-                memory.drop(*[memory.take(size) for size in self.trained])
+            if self.optimizer is Optimizer.ADAMW:  # the roots of all second moments, as one list, freed from its end
+                memory.drop(*reversed([memory.take(size) for size in self.trained]))
             memory.drop(*gradients)
 
     def _pass(self, memory: Memory, scratch: int, *, accumulates: bool = False) -> list[Block]:
-        """Forward and backward: the gradients that are made."""
+        """Forward and backward: the gradients that are made, in the order of their parameters."""
         layer = layer_programs(self.layer, checkpoints=self.checkpoints, accumulates=accumulates)
         if self.inputs is None:
             start = None
@@ -85,7 +85,7 @@ class Steps:
             added = accumulates and not self.tied
             head = head_programs(self.layer, self.vocabulary, capped=self.capped, accumulates=added)
         else:
-            embeds = embedding_programs(self.layer, self.inputs, accumulates=accumulates)
+            embeds = embedding_programs(self.layer, self.inputs, checkpoints=self.checkpoints, accumulates=accumulates)
             start = Places(memory.allocator, embeds.places)
             start.run(embeds.forward)
             given, behind = start.at(embeds.result), None
@@ -107,27 +107,28 @@ class Steps:
         for run in runs:
             run.run(layer.ended)
         _with_workspace(memory, end, head.backward, head.product, scratch)
-        gradients = [end.at(place) for place in head.gradients]
+        last, gradients = [end.at(place) for place in head.gradients], list[Block]()
         gradient = end.at(head.outgoing)
         full = layer.backward if whole and self.layer.adapters is None else layer.brief_backward
         for number, run in reversed(list(enumerate(runs))):
             run.put(layer.incoming, gradient)
             run.run(full if number in range(EDGE, len(runs) - EDGE) else layer.backward)
             gradient = run.at(layer.outgoing)
-            gradients += [run.at(place) for place in layer.gradients]
+            gradients = [*(run.at(place) for place in layer.gradients), *gradients]
         if start is not None:
             start.put(embeds.incoming, gradient)
             start.run(embeds.backward)
-            return [*gradients, *(start.at(place) for place in embeds.gradients)]
+            return [*(start.at(place) for place in embeds.gradients), *gradients, *last]
         if behind is not None:
             gradient = memory.follow(gradient, self.layer.hidden)
             memory.drop(*behind)
         if self.layer.adapters is None:
-            gradients = self._embeddings(memory, gradient, gradients)
+            own, last = self._embeddings(memory, gradient, last)
+            gradients = [own, *gradients]
         else:
             memory.drop(gradient)
         memory.drop(*kept)
-        return gradients
+        return [*gradients, *last]
 
     def _there(
         self, memory: Memory, layer: Programs, runs: list[Places], given: Block, held: list[Block], scratch: int
@@ -168,8 +169,11 @@ class Steps:
         memory.drop(given)
         return held, dropped, [mask]
 
-    def _embeddings(self, memory: Memory, gradient: Block, gradients: list[Block]) -> list[Block]:
-        """With the embedding's, of the last `gradient`; a tied one is added to the projection's, which comes first."""
+    def _embeddings(self, memory: Memory, gradient: Block, last: list[Block]) -> tuple[Block, list[Block]]:
+        """The embedding's, of the last `gradient`, and those of what is behind the layers.
+
+        A tied one is added to the projection's, which comes first.
+        """
         stack, tokens = self.layer.stack, self.layer.shape.tokens
         size = self.vocabulary * stack.hidden * self.layer.formats.weight
         made = memory.take(size)
@@ -178,10 +182,10 @@ class Steps:
             memory.drop(memory.take(within))
         memory.drop(gradient)
         if not self.tied:
-            return [*gradients, made]
+            return made, last
         total = memory.take(size)
-        memory.drop(gradients[0], made)
-        return [*gradients[1:], total]
+        memory.drop(last[0], made)
+        return total, last[1:]
 
 
 def _with_workspace(memory: Memory, run: Places, program: Program, product: int, scratch: int) -> None:
