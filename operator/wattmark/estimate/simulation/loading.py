@@ -32,7 +32,7 @@ def rests(question: Question) -> int:
     if isinstance(found, Unknown) or not question.passes or resolved.quantization or resolved.parallelism:
         return 0
     asked = sum(tensor.elements * tensor.count for tensor in found.every) * question.formats.weight
-    return _of(question, found).allocated - asked - question.architecture.table_bytes
+    return max(0, _of(question, found).allocated - asked - question.architecture.table_bytes)
 
 
 def _of(question: Question, found: Units) -> Allocator:
