@@ -70,7 +70,7 @@ def run(options: argparse.Namespace, ours: Cache) -> None:
             install.install_chart(target.access())
         case "down":
             if isinstance(target, CurrentCluster):
-                install.remove(target.access())
+                install.remove(target.without_images())
             print("\n".join(target.down()))
         case "env":
             print(environment_lines(target.access(), ours))

@@ -32,6 +32,13 @@ class CurrentCluster:
                 "the same for runner_image/Dockerfile and wattmark-runner, then "
                 "CLUSTER=current WATTMARK_REGISTRY=REGISTRY make demo",
             )
+        return self._of(registry)
+
+    def without_images(self) -> Access:
+        """Return the access of whoever installs nothing, and raises ClusterError for a missing program alone."""
+        return self._of("")
+
+    def _of(self, registry: str) -> Access:
         return Access(
             kubectl=program("kubectl", self._cache),
             helm=program("helm", self._cache),

@@ -4,7 +4,9 @@ from pathlib import Path
 
 import pytest
 from tests.cluster import preflight
+from tests.cluster.current import CurrentCluster
 from tests.cluster.failure import ClusterError
+from tests.cluster.paths import Cache
 from tests.cluster.targets import choose
 
 GIB = 1 << 30
@@ -40,6 +42,15 @@ def test_the_cluster(environment: dict[str, str], docker: bool, kind: bool, expe
 def test_a_cluster_that_cannot_be_used(name: str, message: str) -> None:
     with pytest.raises(ClusterError, match=f"^{message}"):
         choose({"CLUSTER": name}, docker=False, kind=False)
+
+
+def test_to_take_away_a_release_no_registry_is_needed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("WATTMARK_REGISTRY", raising=False)
+    monkeypatch.setattr("tests.cluster.current.program", lambda name, _: name)
+    found = CurrentCluster(Cache(tmp_path))
+    assert found.without_images().helm == "helm"
+    with pytest.raises(ClusterError, match="WATTMARK_REGISTRY names no registry"):
+        found.access()
 
 
 def test_debian_12_is_accepted() -> None:
