@@ -32,12 +32,13 @@ images: ## rebuilds the images whose sources changed
 	@python3 -m tests.cluster images
 
 test: lint ## everything: lint, types, unit, torch, then end to end on the real cluster
-	@$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/unit
+	@$(MAKE) --no-print-directory test-unit
 	@python3 -m tests.cluster up
 	@python3 -m tests.cluster install
 	@$(MAKE) --no-print-directory -j 2 test-cluster test-torch-beside
 	@echo "Skipped tests, if any, are counted and named with their reasons in the summaries above."
 
+# A file's tests in one process: what is remembered of a model they ask about is remembered there.
 test-unit: .venv/unit ## no cluster, no torch: the loop to live in
 	@$(PYTHON) -m pytest -q -n 2 --dist loadfile tests/unit
 

@@ -50,7 +50,7 @@ class Faked(FakeTensorMode):  # type: ignore[no-untyped-call]
     ) -> Any:
         """Compute what is on the CPU and small, and only pretend to compute all else."""
         kwargs = kwargs or {}
-        if any(isinstance(one, FakeTensor) for one in args):
+        if any(isinstance(one, FakeTensor) for one in args):  # nearly always, and told without all leaves
             return super().__torch_dispatch__(func, types, args, kwargs)
         given = [leaf for leaf in tree_leaves((args, kwargs)) if isinstance(leaf, torch.Tensor)]
         device = kwargs.get("device")

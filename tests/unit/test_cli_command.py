@@ -17,6 +17,7 @@ from wattmark.cli.command import kubectl, main
         pytest.param(["check", "-f", "x", "--model", "gpt2"], id="two questions"),
         pytest.param(["check", "-f", "x", "--batch", "0"], id="a part of a question beside a file"),
         pytest.param(["check", "--model", "a", "b", "--config", "c"], id="one configuration for two models"),
+        pytest.param(["check", "--config", "c"], id="a configuration without a name"),
         pytest.param(["check", "--model", "gpt2", "--pods", "p", "--gpu", "L4"], id="pods without nodes"),
         pytest.param(["check", "--model", "gpt2", "--nodes", "n", "--context", "c"], id="nodes of two places"),
         pytest.param(["check", "--model", "gpt2", "--precision", "fp4"], id="an unknown precision"),

@@ -11,7 +11,7 @@ from wattmark.api.parallelism import ParallelismType
 from wattmark.api.runtime import Precision
 from wattmark.estimate import Question
 from wattmark.estimate.interval import MIB
-from wattmark.estimate.simulation.loading import rests
+from wattmark.estimate.simulation.loading import rests_of_blocks
 from wattmark.estimate.tensors import Units, units
 
 
@@ -32,7 +32,7 @@ RESTS = [
 @pytest.mark.parametrize(("name", "precision", "least", "most"), RESTS)
 def test_rests_are_a_share_of_the_weights(name: str, precision: Precision, least: float, most: float) -> None:
     asked_for = question(name, precision)
-    share = rests(asked_for) / (asked_for.count.total * asked_for.formats.weight)
+    share = rests_of_blocks(asked_for) / (asked_for.count.total * asked_for.formats.weight)
     assert least <= share <= most
 
 
@@ -43,11 +43,11 @@ def test_no_block_has_a_rest_of_a_mebibyte(name: str) -> None:
     assert isinstance(found, Units)
     # A table of each layer has as small a rest as a parameter.
     blocks = sum(tensor.count for tensor in found.every) + sum(stack.layers for stack in asked_for.stacks)
-    assert 0 <= rests(asked_for) <= blocks * (MIB + 512)
+    assert 0 <= rests_of_blocks(asked_for) <= blocks * (MIB + 512)
 
 
 def test_what_is_quantized_or_divided_has_none() -> None:
     whole = question("bert-base-uncased")
     quantized = Question(whole.architecture, stored(whole.resolved, NF4), Weights.RANDOM, on_gpu=True)
     divided = question("bert-base-uncased", parallelism=ParallelismType.FSDP, devices=2)
-    assert rests(whole) > 0 == rests(quantized) == rests(divided)
+    assert rests_of_blocks(whole) > 0 == rests_of_blocks(quantized) == rests_of_blocks(divided)

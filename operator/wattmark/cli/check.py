@@ -32,8 +32,9 @@ SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
 
 def check(chosen: argparse.Namespace) -> int:
     """Answer what is asked and print it; the exit code. Raises InvalidManifest and ClusterUnread."""
-    asked = questions(chosen)
-    if chosen.file is not None:
+    if chosen.file is None:
+        asked = questions(chosen)
+    else:
         asked = [Question(*read) for read in every(chosen.file, MODEL_CHECK, ModelCheckSpec)]
     fleet = _fleet(chosen)
     experience = Experience(runs_in(_benchmarks(chosen)))

@@ -86,10 +86,9 @@ def _refuse_nonsense(chosen: argparse.Namespace, parser: argparse.ArgumentParser
     )  # fmt: skip
     values = {f"--{name.replace('_', '-')}": getattr(chosen, name) for name in of_a_question}
     given = [option for option, value in values.items() if value not in (None, []) and value is not False]
-    if chosen.config is not None and not chosen.model:
-        parser.error("--config is of a model that --model names: give a name with it")
     if chosen.file is None and not chosen.model:
-        parser.error("give -f FILE or --model ID, which ask the question")
+        named = "--config is of a model that --model names: give a name with it"
+        parser.error(named if chosen.config else "give -f FILE or --model ID, which ask the question")
     if chosen.file is not None and chosen.model:
         parser.error("-f FILE and --model both ask the question: give one of them")
     if chosen.file is not None and given:

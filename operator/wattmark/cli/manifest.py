@@ -112,21 +112,17 @@ def one(path: Path, kind: str, spec: type[S]) -> tuple[str, S]:
     there = documents(path)
     found = [d for d in there if d.get("kind") == kind]
     if len(found) != 1:
-        raise InvalidManifest(f"{path} must hold exactly one {kind}, and holds {len(found)}{_beside(there, found)}")
+        beside = f" (there is {_kinds(there)})" if there and not found else ""
+        raise InvalidManifest(f"{path} must hold exactly one {kind}, and holds {len(found)}{beside}")
     return _read(path, kind, spec, found[0])
 
 
 def every(path: Path, kind: str, spec: type[S]) -> list[tuple[str, S]]:
     """Names and specs of the file's objects of a kind, of which there is at least one; other objects are passed by."""
-    there = documents(path)
-    found = [d for d in there if d.get("kind") == kind]
+    found = of_kind(path, kind, API_VERSION)
     if not found:
-        raise InvalidManifest(f"{path} must hold a {kind}, and holds none{_beside(there, found)}")
+        raise InvalidManifest(f"{path} holds no {kind}")
     return [_read(path, kind, spec, manifest) for manifest in found]
-
-
-def _beside(there: list[dict[str, Any]], found: list[dict[str, Any]]) -> str:
-    return f" (there is {_kinds(there)})" if there and not found else ""
 
 
 def _read(path: Path, kind: str, spec: type[S], manifest: dict[str, Any]) -> tuple[str, S]:

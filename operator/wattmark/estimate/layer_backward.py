@@ -47,10 +47,7 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
     # behind dropout, whose mask is gone then.
     apart = hidden * size if formats.mixed or stack.hidden_dropout > 0 else 0
     mask = hidden * mask_bytes(run, formats) if stack.hidden_dropout > 0 else 0
-    early = (widths if run.adapters and run.adapters.mlp else 1) * width * formats.result + apart - mask
-    if run.adapters and run.adapters.mlp and not formats.mixed and formats.result == size:
-        # When the adapter's and the matrix's are added, the gradient that both are made of is gone.
-        early -= min(apart, width * formats.result)
+    early = _early_backward(run, formats, widths, width, apart) - mask
     within = max(widths * width * formats.result - (0 if post else mask), early)
     if raises(stack, run, formats) and stack.gated and not run.adapters:
         # In fp32 those of the product and its two factors; what the last matrix read, and dropout's mask, are gone.
@@ -63,6 +60,20 @@ def fullest_backward(stack: Stack, run: Pass, formats: Formats, *, post: bool, a
         # them, what the second norm was given.
         forward = max(forward, everything + 2 * width * formats.result + residual + (residual if size < 4 else 0))
     return max(forward, everything + residual + _eager_backward(stack, run, formats)) if run.eager else forward
+
+
+def _early_backward(run: Pass, formats: Formats, widths: int, width: int, apart: int) -> int:
+    """Bytes of gradients when that of the last matrix's input has come, made of one that takes `apart` bytes.
+
+    With an adapter there are several as wide, its own, the matrix's and their sum: where nothing is cast, what they are
+    made of is gone when these are added.
+    """
+    if run.adapters is None or not run.adapters.mlp:
+        return width * formats.result + apart
+    several = widths * width * formats.result
+    if formats.mixed or formats.result != formats.compute:
+        return several + apart
+    return max(several, several - width * formats.result + apart)
 
 
 def _beside_adapters(stack: Stack, run: Pass, formats: Formats, widths: int, *, again: bool) -> int:

@@ -11,10 +11,10 @@ from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
 from wattmark.estimate.answer import Beyond, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
-from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer, total
+from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.simulation.loading import rests as rests_of_blocks
+from wattmark.estimate.simulation.loading import rests_of_blocks
 from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
 from wattmark.estimate.simulation.reserved import least as least_reserved
 from wattmark.estimate.transformer import HELD_WIDTHS
@@ -152,19 +152,21 @@ def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _A
     if isinstance(every, Unknown):
         return every
     rests = rests_of_blocks(question) if on_gpu else 0
-    blocks = [(phase, _rests(question, phase, rests)) for phase in every]
-    peak, beside = max(blocks, key=lambda one: one[0].allocated.likely + sum(part.size.likely for part in one[1]))
-    sizes = [total([phase.allocated, *(part.size for part in more)]) for phase, more in blocks]
-    return _Asked(question, PhaseParts(peak.phase, (*peak.parts, *beside)), no_surer(highest(sizes)), _logits(every))
+    if rests:
+        every = tuple(_in_blocks(question, phase, rests) for phase in every)
+    return _Asked(
+        question,
+        max(every, key=lambda phase: phase.allocated.likely),
+        no_surer(highest([phase.allocated for phase in every])),
+        _logits(every),
+    )
 
 
-def _rests(question: Question, phase: PhaseParts, rests: int) -> tuple[Part, ...]:
-    """By how much blocks exceed what they hold: of weights by the `rests`, of states and gradients by the same share.
+def _in_blocks(question: Question, phase: PhaseParts, rests: int) -> PhaseParts:
+    """With what blocks exceed that they hold: of weights the `rests`, of states and gradients the same share.
 
     Those of adapters are small. Of activations, which take blocks of one another, it is next to nothing.
     """
-    if not rests:
-        return ()
     formula = "and the rests of blocks that the allocator hands out whole"
     found = [Part(ComponentName.WEIGHTS, exact(rests), formula)]
     if question.adapters is None:
@@ -174,7 +176,7 @@ def _rests(question: Question, phase: PhaseParts, rests: int) -> tuple[Part, ...
             for part in phase.parts
             if part.name in (ComponentName.OPTIMIZER, ComponentName.GRADIENTS)
         ]
-    return tuple(found)
+    return PhaseParts(phase.phase, (*phase.parts, *found))
 
 
 # The same is asked for each GPU with as large a workspace, at either end of each search for what fits, and again when

@@ -1,6 +1,6 @@
 """How large a batch and how long an input fit: by search over the estimate, not by division. Pure."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cache, lru_cache, partial
@@ -118,16 +118,17 @@ def nearly_largest(size: Callable[[int], int], least: Callable[[int], int], room
         fits = least(at) + more[at] <= room
         low, high = (at, high) if fits else (low, at)
         halve, fitted = fits is fitted and not halve, fits
-
-        def expected(n: int, ends: tuple[int, int] = (low, high)) -> int:
-            below, above = (more.get(end) for end in ends)
-            if below is None or above is None:
-                return least(n) + (below or above or 0)
-            return least(n) + below + (above - below) * (n - ends[0]) // (ends[1] - ends[0])
-
-        guess = (low + high) // 2 if halve else largest(expected, room, most)
+        guess = (low + high) // 2 if halve else largest(partial(_expected, least, more, low, high), room, most)
         at = min(max(_rounded(guess), low + _step(low)), _rounded(high - 1))
     return low
+
+
+def _expected(least: Callable[[int], int], more: Mapping[int, int], low: int, high: int, n: int) -> int:
+    """The size of n between two ends: the cheap one, and how much `more` the dear one is at the ends that are known."""
+    below, above = more.get(low), more.get(high)
+    if below is None or above is None:
+        return least(n) + (below or above or 0)
+    return least(n) + below + (above - below) * (n - low) // (high - low)
 
 
 def _step(number: int) -> int:

@@ -19,23 +19,25 @@ TIED_PLACES = {3: (2,), 5: (0, 2, 4)}
 
 def loaded(question: Question, found: Units, limit: int | None = None) -> Allocator:
     """An allocator that holds the model, on a device of so many bytes, of which loading takes no notice."""
-    return _of(question, found).settled(limit)
+    return _weights(question, found).settled(limit)
 
 
-def rests(question: Question) -> int:
+def rests_of_blocks(question: Question) -> int:
     """Bytes by which the blocks of the parameters exceed them, 0 where these are not known one by one, or divided.
 
     The allocator hands out a block whole where less than 1 MiB would be left of it: of matrices of some MiB, by
     hundredths of their size.
     """
-    found, resolved = units(question, shared=True), question.resolved
-    if isinstance(found, Unknown) or not question.passes or resolved.quantization or resolved.parallelism:
+    if question.resolved.quantization or question.resolved.parallelism:
+        return 0
+    found = units(question, shared=True)
+    if isinstance(found, Unknown):
         return 0
     asked = sum(tensor.elements * tensor.count for tensor in found.every) * question.formats.weight
-    return max(0, _of(question, found).allocated - asked - question.architecture.table_bytes)
+    return max(0, _weights(question, found).allocated - asked - question.architecture.table_bytes)
 
 
-def _of(question: Question, found: Units) -> Allocator:
+def _weights(question: Question, found: Units) -> Allocator:
     untied = question.projection if question.architecture.tied and not question.pretrained else 0
     stack, _ = question.passes[-1]
     tables = Tables(question.architecture.table_bytes // stack.layers, stack.rotary, stack.local_layers)

@@ -69,8 +69,7 @@ class TrainedAttention(TrainedScores):
             tape.drop(ordered, query, key, value)
             return attended
         tape.drop(ordered)
-        attended = self.dropped(attended)  # within the same function, which holds views till then
-        tape.drop(query, key, value)
+        self._views += parts
         return attended
 
     def _turned_parts(self, query: Value, key: Value) -> tuple[Value, Value]:

@@ -18,9 +18,9 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         """Norms ahead of attention and of the feed-forward part."""
         tape, holds = self._tape, self._stack.holds_attended
         normed = self.norm(given)
-        attended = self._attention(normed)
-        if not self._stack.fused_projections:
-            attended = self.dropped(attended)
+        attended = self.dropped(self._attention(normed))
+        tape.drop(*self._views)
+        self._views.clear()
         if not holds:
             tape.drop(normed)
         if self._stack.norms_behind:

@@ -48,6 +48,7 @@ class TrainedParts:
         self._tape, self._stack, self._formats, self._shape, self._adapters = tape, stack, formats, shape, adapters
         self._drops_attended = drops_attended
         self._late: list[Value] = []  # what a part of the layer holds until its norm, or all of the layer, is done
+        self._views: list[Value] = []  # what attention holds until its result is dropped out, if it is
         self._parameters: list[Value] = []
         self.copies: list[Value] = []
 

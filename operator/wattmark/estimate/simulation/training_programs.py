@@ -197,14 +197,14 @@ def embedding_programs(layer: Layer, inputs: Inputs, *, checkpoints: bool, accum
     Frozen ones have no way back, but where frozen layers are run again, to the words' embeddings: transformers sees to
     it that what such layers are given needs a gradient.
     """
-    there = layer.adapters is None or (checkpoints and not inputs.pixels)
-    tape = Tape(saves=there, accumulates=accumulates, passed_over=layer.passed_over)
+    reached = layer.adapters is None or (checkpoints and not inputs.pixels)
+    tape = Tape(saves=reached, accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
     result = _patches(tape, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
     place = result.place
     forward = tape.program()
     incoming = tape.given(layer.hidden)
-    if there:
+    if reached:
         tape.backward(result, incoming)
     else:
         tape.drop(incoming)

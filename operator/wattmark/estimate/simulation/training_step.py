@@ -107,14 +107,9 @@ class Steps:
         for run in runs:
             run.run(layer.ended)
         _with_workspace(memory, end, head.backward, head.product, scratch)
-        last, gradients = [end.at(place) for place in head.gradients], list[Block]()
-        gradient = end.at(head.outgoing)
-        full = layer.backward if whole and self.layer.adapters is None else layer.brief_backward
-        for number, run in reversed(list(enumerate(runs))):
-            run.put(layer.incoming, gradient)
-            run.run(full if number in range(EDGE, len(runs) - EDGE) else layer.backward)
-            gradient = run.at(layer.outgoing)
-            gradients = [*(run.at(place) for place in layer.gradients), *gradients]
+        last = [end.at(place) for place in head.gradients]
+        gradient = self._back(layer, runs, end.at(head.outgoing), whole=whole)
+        gradients = [run.at(place) for run in runs for place in layer.gradients]
         if start is not None:
             start.put(embeds.incoming, gradient)
             start.run(embeds.backward)
@@ -145,6 +140,15 @@ class Steps:
                 memory.drop(given)
             given = run.at(layer.result)
         return given
+
+    def _back(self, layer: Programs, runs: list[Places], gradient: Block, *, whole: bool) -> Block:
+        """The layers' way back: the gradient that the first one gives."""
+        full = layer.backward if whole and self.layer.adapters is None else layer.brief_backward
+        for number, run in reversed(list(enumerate(runs))):
+            run.put(layer.incoming, gradient)
+            run.run(full if number in range(EDGE, len(runs) - EDGE) else layer.backward)
+            gradient = run.at(layer.outgoing)
+        return gradient
 
     def _embedded(self, memory: Memory) -> tuple[list[Block], Block, list[Block] | None]:
         """What the model holds until its forward pass ends, what the first layer is given, and what is done to that.
