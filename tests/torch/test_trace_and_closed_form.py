@@ -152,6 +152,9 @@ STEPS = [
     pytest.param("mistral", 4, 1024, "bf16", FULL | LORA, id="computed again, with adapters"),
     pytest.param("mistral", 4, 1024, "bf16-mixed", FULL | LORA, id="and under autocast"),
     pytest.param("mistral", 4, 512, "bf16", EVERY_LORA, id="adapters of all matrices"),
+    pytest.param("mistral", 4, 512, "bf16-mixed", LORA, id="of attention, behind embeddings that need no gradient"),
+    pytest.param("phi3", 8, 1024, "bf16", FULL | LORA, id="a frozen matrix is read first on the way back"),
+    pytest.param("gemma2", 8, 512, "fp32", FULL | LORA, id="or a norm's frozen scales"),
     pytest.param("mistral", 2, 1024, "bf16-mixed", FULL, id="computed again under autocast, which keeps copies"),
     pytest.param("llama", 16, 1024, "fp32", {}, id="fp32, whose kernel wants keys of every head"),
     pytest.param("qwen2", 8, 1024, "bf16", {"optimizer": "SGDMomentum"}, id="one state for each parameter"),
@@ -159,7 +162,9 @@ STEPS = [
     pytest.param("qwen3", 8, 1024, "bf16", FULL, id="heads that are normalized"),
     pytest.param("gpt2", 16, 1024, "bf16", {}, id="GELU in many steps"),
     pytest.param("gpt2", 16, 1024, "bf16-mixed", FULL, id="computed again with powers in fp32"),
+    pytest.param("gpt2", 16, 512, "bf16", EVERY_LORA, id="embeddings dropped out, of which no mask is kept"),
     pytest.param("gpt_neox", 16, 1024, "bf16", {}, id="both parts of a layer side by side"),
+    pytest.param("gpt_neox", 16, 1024, "bf16", LORA, id="of which the first layer's one needs no gradient"),
     pytest.param("phi3", 8, 1024, "bf16", FULL, id="gate and up of one matrix"),
     pytest.param("bert", 16, 512, "bf16-mixed", {}, id="an encoder under autocast"),
     pytest.param("bert", 16, 512, "bf16", FULL, id="an encoder, computed again"),
@@ -179,6 +184,7 @@ STEPS = [
     pytest.param("qwen3_moe", 8, 512, "bf16", {"optimizer": "SGD"}, id="experts whose routes are lowered"),
     pytest.param("mixtral", 8, 512, "bf16", LORA, id="adapters beside experts, which are frozen"),
     pytest.param("mixtral", 4, 1024, "bf16-mixed", FULL | EVERY_LORA, id="and under autocast, computed again"),
+    pytest.param("qwen3_moe", 8, 512, "bf16-mixed", FULL | LORA, id="what their function holds to its end"),
 ]
 # The same of what is allocated, with few words, where layers are most.
 SGD = {"optimizer": "SGD"}

@@ -73,6 +73,34 @@ def test_without_a_backward_pass_nothing_is_saved() -> None:
     assert held(tape.program())[0] == 0
 
 
+@pytest.mark.parametrize(
+    "operation",
+    [
+        pytest.param(lambda tape, x: tape.apply(x, None, x), id="of one"),
+        pytest.param(lambda tape, x: tape.power(x), id="a power"),
+        pytest.param(lambda tape, x: tape.add(x, x), id="a sum"),
+        pytest.param(lambda tape, x: tape.multiply(x, x), id="a product"),
+    ],
+)
+def test_of_what_is_frozen_nothing_is_saved_and_the_result_is_frozen(operation: Callable[[Tape, Value], Value]) -> None:
+    tape = Tape()
+    given = tape.take(SIZE)
+    given.frozen = True
+    result = operation(tape, given)
+    assert result.frozen and (given.holders, result.holders) == (1, 1)
+
+
+def test_a_sum_gives_its_gradient_to_the_part_that_is_not_frozen_alone() -> None:
+    tape = Tape()
+    frozen, trained = tape.take(SIZE), tape.take(SIZE)
+    frozen.frozen = True
+    result, gradient = tape.add(frozen, trained), tape.take(SIZE)
+    tape.backward(result, gradient)
+    assert not result.frozen
+    assert (frozen.gradient, trained.gradient) == (None, gradient)
+    assert gradient.holders == 1
+
+
 def test_a_view_holds_the_whole() -> None:
     tape = Tape()
     whole = tape.take(SIZE)

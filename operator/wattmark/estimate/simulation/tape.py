@@ -16,15 +16,16 @@ Program = tuple[tuple[int, int], ...]  # (place, bytes): allocate there; (place,
 class Value:
     """A tensor: its size in bytes, how many hold it, and the gradient that has come for it.
 
-    `place` is where its block is kept; a negative one tells that none is followed.
+    `place` is where its block is kept; a negative one tells that none is followed. A `frozen` one needs no gradient.
     """
 
-    __slots__ = ("gradient", "holders", "leaf", "place", "size", "storage")
+    __slots__ = ("frozen", "gradient", "holders", "leaf", "place", "size", "storage")
 
     def __init__(self, size: int, place: int, storage: "Value | None" = None, *, leaf: bool = False) -> None:
         self.size, self.place, self.leaf = size, place, leaf
         self.storage = storage or self
         self.holders = 1
+        self.frozen = False
         self.gradient: Value | None = None
 
 
@@ -120,11 +121,18 @@ class Tape:
             if not storage.holders and storage.place >= 0:
                 self._events.append((storage.place, 0))
 
-    def record(self, made: Value | Sequence[Value], saved: Sequence[Value], rule: Rule) -> None:
-        """An operation; `rule` makes gradients, given one for each tensor that it made."""
-        if self._saves:
+    def record(self, made: Value | Sequence[Value], saved: Sequence[Value], rule: Rule, *of: Value) -> None:
+        """An operation; `rule` makes gradients, given one for each tensor that it made.
+
+        What it is made `of` is named where all of that may be frozen: nothing is saved then, and the result is, too.
+        """
+        results = made if isinstance(made, Sequence) else (made,)
+        if of and all(value.frozen for value in of):
+            for value in results:
+                value.frozen = True
+        elif self._saves:
             self.hold(*saved)
-            self._operations.append((made if isinstance(made, Sequence) else (made,), saved, rule))
+            self._operations.append((results, saved, rule))
 
     def backward(self, result: Value, gradient: Value, again: Program = ()) -> None:
         """The way back from a result with its gradient; what happens `again` does where the first thing saved is read.
@@ -162,7 +170,7 @@ class Tape:
     def apply(self, given: Value, size: int | None = None, *saved: Value, keeps: bool = False) -> Value:
         """A tensor made of one other, whose gradient is as large as that one; it `keeps` its result, or other ones."""
         made = self.take(given.size if size is None else size)
-        self.record(made, (*saved, made) if keeps else saved, lambda _: [(given, self.take(given.size))])
+        self.record(made, (*saved, made) if keeps else saved, lambda _: [(given, self.take(given.size))], given)
         return made
 
     def then(self, given: Value, size: int | None = None, *saved: Value, keeps: bool = False) -> Value:
@@ -180,7 +188,7 @@ class Tape:
             return [(given, gradient)]
 
         made = self.take(given.size)
-        self.record(made, (given,), rule)
+        self.record(made, (given,), rule, given)
         return made
 
     def add(self, one: Value, other: Value) -> Value:
@@ -189,6 +197,8 @@ class Tape:
         def rule(gradient: Value) -> Gradients:
             parts = []
             for part in (one, other):
+                if part.frozen:
+                    continue
                 if part.size == gradient.size:
                     self.hold(gradient)
                     parts.append((part, gradient))
@@ -197,7 +207,7 @@ class Tape:
             return parts
 
         made = self.take(max(one.size, other.size))
-        self.record(made, (), rule)
+        self.record(made, (), rule, one, other)
         return made
 
     def multiply(self, one: Value, other: Value) -> Value:
@@ -216,7 +226,7 @@ class Tape:
             return gradients
 
         made = self.take(size)
-        self.record(made, (other, one), rule)
+        self.record(made, (other, one), rule, one, other)
         return made
 
 

@@ -20,7 +20,6 @@ class TrainedExperts(TrainedParts):
         weights = self._routed(given, routes * share)
         copied = self._picked(given, routes * stack.hidden * size)
         both = self._grouped(copied, stack.hidden, 2 * stack.intermediate, routes)
-        tape.drop(copied)
         gate, up = (tape.view(both, both.size // 2) for _ in range(2))
         tape.record((gate, up), (), lambda *_: [(both, tape.take(both.size))])
         active = tape.apply(gate, None, gate)
@@ -29,13 +28,12 @@ class TrainedExperts(TrainedParts):
         down = self._grouped(product, stack.intermediate, stack.hidden, routes)
         tape.drop(product)
         weighted = self._weighed(down, weights, wide)
-        tape.drop(down)
         tape.dry = tape.dry or again
         ordered = self._picked(weighted, wide)
         tape.drop(weighted)
         total = tape.apply(ordered, tokens * stack.hidden * share)
         result = tape.apply(total, tokens * stack.hidden * size) if size < share else total
-        tape.drop(ordered, weights)
+        tape.drop(copied, weights, down, ordered)  # variables of the function, in the order of their names
         if result is not total:
             tape.drop(total)
         return result

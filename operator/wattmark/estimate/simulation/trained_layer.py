@@ -83,7 +83,7 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         if stack.fused_gate:
             both = self.linear(normed, stack.hidden, 2 * stack.intermediate, adapted=adapted)
             gate, up = (tape.view(both, both.size // 2) for _ in range(2))
-            tape.record((gate, up), (), lambda *_: [(both, tape.take(both.size))])
+            tape.record((gate, up), (), lambda *_: [(both, tape.take(both.size))], both)
             active = tape.apply(gate, None, gate)
             product = tape.multiply(up, active)
             tape.drop(active, both)
@@ -126,7 +126,7 @@ class TrainedLayer(TrainedAttention, TrainedExperts):
         tape.drop(inner)
         tangent = tape.then(tape.then(total), keeps=True)
         raised = tape.take(tangent.size)
-        tape.record(raised, (), lambda gradient: [(tangent, tape.held(gradient))])
+        tape.record(raised, (), lambda gradient: [(tangent, tape.held(gradient))], tangent)
         tape.drop(tangent)
         result = tape.multiply(half, raised)
         tape.drop(half, raised, given)

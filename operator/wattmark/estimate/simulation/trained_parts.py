@@ -48,6 +48,8 @@ class TrainedParts:
         self._tape, self._stack, self._formats, self._shape, self._adapters = tape, stack, formats, shape, adapters
         self._drops_attended = drops_attended
         self._late: list[Value] = []  # what a part of the layer holds until its norm, or all of the layer, is done
+        # Saved as well, and takes nothing: but what is run again is run where it is read.
+        self._frozen = tape.parameter()
         self._views: list[Value] = []  # what attention holds until its result is dropped out, if it is
         self._parameters: list[Value] = []
         self.copies: list[Value] = []
@@ -82,7 +84,7 @@ class TrainedParts:
         if self._stack.norm is Norm.LAYER:
             result = tape.take(given.size)
             statistics = [tape.take(rows * STATISTIC_BYTES) for _ in range(2)]
-            tape.record(result, (given, *statistics), lambda _: [(given, tape.take(given.size))])
+            tape.record(result, (given, *statistics), lambda _: [(given, tape.take(given.size))], given)
             tape.drop(*statistics)
             return result
         narrow = given.size < elements * 4
@@ -116,7 +118,7 @@ class TrainedParts:
             return [(scaled, gradient)]
 
         product = tape.take(scaled.size)
-        tape.record(product, (scaled,) if trained else (), rule)
+        tape.record(product, (scaled if trained else self._frozen,), rule, scaled)
         tape.drop(scaled)
         return tape.then(product, size) if size < product.size else product
 
@@ -135,7 +137,7 @@ class TrainedParts:
             return [(given, gradient)]
 
         result = tape.take(size)
-        tape.record(result, (given,) if trained else (), rule)
+        tape.record(result, (given if trained else self._frozen,), rule, given)
         return result
 
     def linear(
@@ -173,6 +175,8 @@ class TrainedParts:
             tape.multiplies()
             if not trained:
                 return [(read, tape.take(read.size))]
+            if read.frozen:
+                return [(copy, tape.take(size * formats.compute, stays=kept))]
             if bias:
                 gradient = tape.take(read.size)
                 return [(copy, tape.take(size * formats.compute, stays=kept)), (read, gradient)]
@@ -182,8 +186,9 @@ class TrainedParts:
             tape.dry = True
         tape.multiplies()
         result = tape.take(tokens * outputs * formats.compute)
-        saved = ([copy] if formats.mixed else []) + ([read] if trained else [])
-        tape.record(result, saved[::-1] if bias else saved, rule)  # mm and addmm name them in another order
+        saved = ([copy] if formats.mixed else []) + ([read if trained else self._frozen])
+        of = () if trained else (read,)
+        tape.record(result, saved[::-1] if bias else saved, rule, *of)  # mm and addmm name them in another order
         if read is not given:
             tape.drop(read)
         if formats.mixed and not trained:
@@ -204,7 +209,7 @@ class TrainedParts:
             return given
         tape = self._tape
         made, mask = tape.take(given.size), tape.take(self._shape.tokens * self._stack.hidden * MASK_BYTES)
-        tape.record(made, (mask,), lambda _: [(given, tape.take(given.size))])
+        tape.record(made, (mask,), lambda _: [(given, tape.take(given.size))], given)
         tape.drop(mask, given)
         return made
 

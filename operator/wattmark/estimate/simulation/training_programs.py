@@ -44,6 +44,13 @@ class Layer:
         """Bytes of hidden states."""
         return self.shape.tokens * self.stack.hidden * self.formats.stream
 
+    def starts_frozen(self, *, checkpoints: bool, images: bool) -> bool:
+        """Whether what the first layer is given needs no gradient: embeddings are frozen beside adapters.
+
+        Where layers are run again transformers sees to it that embedded words need one all the same.
+        """
+        return self.adapters is not None and (images or not checkpoints)
+
     @property
     def passed_over(self) -> int:
         """Blocks of the allocator's pool of small ones do not matter where hidden states are much larger."""
@@ -55,7 +62,7 @@ class Programs:
     """Allocations of a part of the model, and the places of tensors that go from part to part or that stay.
 
     `ended` is what is released when autocast ends with the forward pass. A part that does not keep what it is given for
-    its way back leaves it to the caller.
+    its way back leaves it to the caller. Of what is frozen there is no gradient, `outgoing`, and nobody may ask for it.
     """
 
     forward: Program
@@ -97,7 +104,6 @@ def _programs(
 ) -> Programs:
     """The programs of a part whose way back has been recorded; `edges` are what it is given and the gradient behind."""
     (forward, ended), (given, incoming) = there, edges
-    assert given.gradient is not None
     return Programs(
         forward,
         ended,
@@ -107,18 +113,22 @@ def _programs(
         keeps_given,
         result,
         incoming.place,
-        given.gradient.place,
+        -1 if given.gradient is None else given.gradient.place,
         runs.gradients(),
         product,
     )
 
 
 @lru_cache(64)
-def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool) -> Programs:
-    """Of a layer; one that `checkpoints` saves its input alone, and runs again on the way back."""
+def layer_programs(layer: Layer, *, checkpoints: bool, accumulates: bool, frozen: bool = False) -> Programs:
+    """Of a layer; one that `checkpoints` saves its input alone, and runs again on the way back.
+
+    `frozen` is one whose input needs no gradient: what its adapters read is saved, and its way back ends there.
+    """
     tape = Tape(saves=not checkpoints, accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
     given = tape.given(layer.hidden)
+    given.frozen = frozen
     result = runs.run(given)
     place, keeps_given = result.place, checkpoints or given.holders > 1
     product = tape.product
@@ -194,10 +204,9 @@ class Inputs:
 def embedding_programs(layer: Layer, inputs: Inputs, *, checkpoints: bool, accumulates: bool) -> Programs:
     """Of an encoder: sums of embeddings, normalized; or of a vision transformer: patches, a class token, positions.
 
-    Frozen ones have no way back, but where frozen layers are run again, to the words' embeddings: transformers sees to
-    it that what such layers are given needs a gradient.
+    Frozen ones have no way back, but where layers are run again, to the words' embeddings.
     """
-    reached = layer.adapters is None or (checkpoints and not inputs.pixels)
+    reached = not layer.starts_frozen(checkpoints=checkpoints, images=inputs.pixels > 0)
     tape = Tape(saves=reached, accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
     result = _patches(tape, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
@@ -206,8 +215,6 @@ def embedding_programs(layer: Layer, inputs: Inputs, *, checkpoints: bool, accum
     incoming = tape.given(layer.hidden)
     if reached:
         tape.backward(result, incoming)
-    else:
-        tape.drop(incoming)
     return Programs(
         forward, (), tape.program(), tape.places, -1, True, place, incoming.place, -1, tuple(runs.gradients()), 0
     )

@@ -37,6 +37,8 @@ EDGE = 4
 # How many states an optimizer keeps for each parameter; those whose steps are followed.
 STATES = {Optimizer.ADAMW: 2, Optimizer.ADAMW_FUSED: 2, Optimizer.SGD: 0, Optimizer.SGD_MOMENTUM: 1}
 
+Run = tuple[Places, Programs]  # a layer's blocks, and what it does
+
 
 @dataclass(frozen=True, slots=True)
 class Steps:
@@ -57,6 +59,12 @@ class Steps:
     views: bool = True
     heads: tuple[int, ...] = ()
     capped: bool = False
+
+    @property
+    def frozen(self) -> bool:
+        """Whether the first layer's input needs no gradient."""
+        images = self.inputs is not None and self.inputs.pixels > 0
+        return self.layer.starts_frozen(checkpoints=self.checkpoints, images=images)
 
     def run(self, memory: Memory, scratch: int) -> None:
         """The first steps; the first products of either way take so many bytes of `scratch`."""
@@ -92,8 +100,12 @@ class Steps:
             held = [given]
             head = classifier_programs(self.layer, self.heads, views=self.views, accumulates=accumulates)
         embedded, whole = given, self.checkpoints and scratch > 0
-        runs = [Places(memory.allocator, layer.places) for _ in range(self.layer.stack.layers)]
-        given = self._there(memory, layer, runs, given, held, scratch)
+        first = layer
+        if self.frozen:
+            first = layer_programs(self.layer, checkpoints=self.checkpoints, accumulates=accumulates, frozen=True)
+        layers = [first, *[layer] * (self.layer.stack.layers - 1)]
+        runs = [(Places(memory.allocator, one.places), one) for one in layers]
+        given = self._there(memory, runs, given, held, scratch)
         end = Places(memory.allocator, head.places)
         end.put(head.given, given)
         end.run(head.forward)
@@ -101,59 +113,62 @@ class Steps:
             memory.drop(given)
         kept = [tensor for tensor in held[1:] if self.checkpoints]  # what each layer reads to run again
         memory.drop(
-            *(tensor for tensor in held if tensor not in kept and not (tensor is embedded and layer.keeps_given))
+            *(tensor for tensor in held if tensor not in kept and not (tensor is embedded and first.keeps_given))
         )
         end.run(head.ended)
-        for run in runs:
-            run.run(layer.ended)
+        for run, one in runs:
+            run.run(one.ended)
         _with_workspace(memory, end, head.backward, head.product, scratch)
         last = [end.at(place) for place in head.gradients]
-        gradient = self._back(layer, runs, end.at(head.outgoing), whole=whole)
-        gradients = [run.at(place) for run in runs for place in layer.gradients]
-        if start is not None:
+        gradient = self._back(runs, end.at(head.outgoing), whole=whole)
+        gradients = [run.at(place) for run, one in runs for place in one.gradients]
+        if gradient is not None and start is not None:
             start.put(embeds.incoming, gradient)
             start.run(embeds.backward)
-            return [*(start.at(place) for place in embeds.gradients), *gradients, *last]
-        if behind is not None:
-            gradient = memory.follow(gradient, self.layer.hidden)
-            memory.drop(*behind)
-        if self.layer.adapters is None:
-            own, last = self._embeddings(memory, gradient, last)
-            gradients = [own, *gradients]
-        else:
-            memory.drop(gradient)
+            gradients = [*(start.at(place) for place in embeds.gradients), *gradients]
+        elif gradient is not None:
+            if behind is not None:
+                gradient = memory.follow(gradient, self.layer.hidden)
+                memory.drop(*behind)
+            if self.layer.adapters is None:
+                own, last = self._embeddings(memory, gradient, last)
+                gradients = [own, *gradients]
+            else:
+                memory.drop(gradient)
         memory.drop(*kept)
         return [*gradients, *last]
 
-    def _there(
-        self, memory: Memory, layer: Programs, runs: list[Places], given: Block, held: list[Block], scratch: int
-    ) -> Block:
+    def _there(self, memory: Memory, runs: list[Run], given: Block, held: list[Block], scratch: int) -> Block:
         """The layers' forward pass: what the last one gives."""
-        full = layer.forward if self.checkpoints and scratch else layer.brief_forward
-        for number, run in enumerate(runs):
+        in_full = self.checkpoints and scratch > 0
+        for number, (run, layer) in enumerate(runs):
             run.put(layer.given, given)
             if not number:
                 _with_workspace(memory, run, layer.forward, layer.product, scratch)
             else:
-                run.run(full if number in range(EDGE, len(runs) - EDGE) else layer.forward)
+                brief = number in range(EDGE, len(runs) - EDGE) and not in_full
+                run.run(layer.brief_forward if brief else layer.forward)
             if not layer.keeps_given and given not in held:
                 memory.drop(given)
             given = run.at(layer.result)
         return given
 
-    def _back(self, layer: Programs, runs: list[Places], gradient: Block, *, whole: bool) -> Block:
-        """The layers' way back: the gradient that the first one gives."""
-        full = layer.backward if whole and self.layer.adapters is None else layer.brief_backward
-        for number, run in reversed(list(enumerate(runs))):
+    def _back(self, runs: list[Run], gradient: Block, *, whole: bool) -> Block | None:
+        """The layers' way back: the gradient that the first one gives, None where its input is frozen."""
+        in_full = whole and self.layer.adapters is None
+        for number, (run, layer) in reversed(list(enumerate(runs))):
             run.put(layer.incoming, gradient)
-            run.run(full if number in range(EDGE, len(runs) - EDGE) else layer.backward)
-            gradient = run.at(layer.outgoing)
-        return gradient
+            brief = number in range(EDGE, len(runs) - EDGE) and not in_full
+            run.run(layer.brief_backward if brief else layer.backward)
+            if number or not self.frozen:
+                gradient = run.at(layer.outgoing)
+        return None if self.frozen else gradient
 
     def _embedded(self, memory: Memory) -> tuple[list[Block], Block, list[Block] | None]:
         """What the model holds until its forward pass ends, what the first layer is given, and what is done to that.
 
-        The last is a dropout, by its mask, or Gemma's scaling, which saves nothing; None where it is neither.
+        The last is a dropout, by its mask, or Gemma's scaling, which saves nothing; None where there is neither on the
+        way back.
         """
         stack, hidden, shape = self.layer.stack, self.layer.hidden, self.layer.shape
         words = memory.take(hidden)
@@ -170,6 +185,9 @@ class Steps:
         if not stack.hidden_dropout:
             return held, given, None
         dropped, mask = memory.take(hidden), memory.take(shape.tokens * stack.hidden)
+        if self.frozen:
+            memory.drop(mask, given)
+            return held, dropped, None
         memory.drop(given)
         return held, dropped, [mask]
 
