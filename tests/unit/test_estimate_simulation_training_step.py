@@ -106,10 +106,16 @@ def test_what_a_step_leaves_is_what_the_next_one_finds(
 @pytest.mark.parametrize(
     ("inputs", "stack"),
     [
-        pytest.param(Inputs(WORDS, 2, 512, own_positions=False, pixels=0), BERT, id="words, types and positions"),
-        pytest.param(Inputs(WORDS, 0, 512, own_positions=True, pixels=0), BERT, id="words and each sample's positions"),
         pytest.param(
-            Inputs(0, 0, 512, own_positions=False, pixels=50 * MIB), replace(BERT, post_norms=False), id="patches"
+            Inputs(WORDS, 2, 512, own_positions=False, pixels=0, kernel=0), BERT, id="words, types and positions"
+        ),
+        pytest.param(
+            Inputs(WORDS, 0, 512, own_positions=True, pixels=0, kernel=0), BERT, id="words and each sample's positions"
+        ),
+        pytest.param(
+            Inputs(0, 0, 512, own_positions=False, pixels=50 * MIB, kernel=768 * 768),
+            replace(BERT, post_norms=False),
+            id="patches",
         ),
     ],
 )

@@ -149,11 +149,24 @@ class Tape:
             gradients = [value.gradient for value in made if value.gradient is not None]
             for value in made:
                 value.gradient = None
-            given = tuple(rule(*gradients)) if gradients else ()
-            self.drop(*((*reversed(saved), *gradients) if runs_again else (*gradients, *saved)))
+            raw = tuple(rule(*gradients)) if gradients else ()
+            if runs_again:
+                self.drop(*reversed(saved))
+            self.drop(*gradients)
+            given = [(value, self._formatted(value, gradient)) for value, gradient in raw]
+            if not runs_again:
+                self.drop(*saved)
             for value, gradient in given:
                 self._give(value, gradient)
         self._operations.clear()
+
+    def _formatted(self, value: Value, gradient: Value) -> Value:
+        """The gradient in its tensor's format: brought into it when the operation is over."""
+        if value.leaf or value.size == gradient.size:
+            return gradient
+        made = self.take(value.size)
+        self.drop(gradient)
+        return made
 
     def _give(self, value: Value, gradient: Value) -> None:
         before = value.gradient
@@ -211,19 +224,11 @@ class Tape:
         return made
 
     def multiply(self, one: Value, other: Value) -> Value:
-        """A product, element by element, in the wider format; a gradient of another size or format is made of that."""
+        """A product, element by element, in the wider format."""
         size = max(one.size, other.size)
 
         def rule(_: Value) -> Gradients:
-            wholes = [(other, self.take(size)), (one, self.take(size))]
-            gradients = []
-            for value, whole in wholes:
-                if value.size == size:
-                    gradients.append((value, whole))
-                else:
-                    gradients.append((value, self.take(value.size)))
-                    self.drop(whole)
-            return gradients
+            return [(other, self.take(size)), (one, self.take(size))]
 
         made = self.take(size)
         self.record(made, (other, one), rule, one, other)

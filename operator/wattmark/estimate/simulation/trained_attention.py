@@ -150,16 +150,8 @@ class TrainedAttention(TrainedScores):
     def _times(self, given: Value, size: int) -> Value:
         """Times a table that is as wide as the residual stream."""
         tape = self._tape
-
-        def rule(_: Value) -> Gradients:
-            gradient = tape.take(size)
-            if size != given.size:
-                wide, gradient = gradient, tape.take(given.size)
-                tape.drop(wide)
-            return [(given, gradient)]
-
         result = tape.take(size)
-        tape.record(result, (), rule)
+        tape.record(result, (), lambda _: [(given, tape.take(size))])
         return result
 
     def _attended(self, query: Value, key: Value, value: Value, *, wide: bool = False) -> Value:

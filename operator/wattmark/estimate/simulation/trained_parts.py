@@ -168,7 +168,7 @@ class TrainedParts:
         narrow = tokens * inputs * formats.compute
         read = tape.apply(given, narrow) if given.size != narrow else given
         weight = self.parameter() if trained else tape.parameter()
-        copy = self._copy(weight, size, trained=trained) if formats.mixed else weight
+        copy = self.lowered(weight, size, trained=trained) if formats.mixed else weight
         kept = not formats.mixed and trained
 
         def rule(_: Value) -> Gradients:
@@ -195,7 +195,8 @@ class TrainedParts:
             tape.drop(copy)
         return result
 
-    def _copy(self, weight: Value, size: int, *, trained: bool) -> Value:
+    def lowered(self, weight: Value, size: int, *, trained: bool) -> Value:
+        """Autocast's copy of a matrix of so many elements."""
         tape, formats = self._tape, self._formats
         copy = tape.take(size * formats.compute, stays=True)
         if trained:

@@ -190,7 +190,7 @@ class Inputs:
     """What an encoder or a vision transformer embeds: rows of tables of words, types and positions, or images.
 
     `types` is 0 where there are none; `own_positions` tells that each sample has its own; `pixels` are bytes of the
-    images that the patches' convolution reads, 0 of a text.
+    images that the patches' convolution reads, 0 of a text, and `kernel` are its elements.
     """
 
     words: int
@@ -198,6 +198,7 @@ class Inputs:
     positions: int
     own_positions: bool
     pixels: int
+    kernel: int
 
 
 @lru_cache(64)
@@ -209,7 +210,7 @@ def embedding_programs(layer: Layer, inputs: Inputs, *, checkpoints: bool, accum
     reached = not layer.starts_frozen(checkpoints=checkpoints, images=inputs.pixels > 0)
     tape = Tape(saves=reached, accumulates=accumulates, passed_over=layer.passed_over)
     runs = layer.on(tape)
-    result = _patches(tape, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
+    result = _patches(tape, runs, layer, inputs) if inputs.pixels else _texts(tape, runs, layer, inputs)
     place = result.place
     forward = tape.program()
     incoming = tape.given(layer.hidden)
@@ -258,14 +259,19 @@ def _table(tape: Tape, table: Value, size: int, within: int) -> Callable[[Value]
     return rule
 
 
-def _patches(tape: Tape, layer: Layer, inputs: Inputs) -> Value:
+def _patches(tape: Tape, runs: TrainedLayer, layer: Layer, inputs: Inputs) -> Value:
     """What a convolution makes of images, behind a class token, and with positions."""
-    compute = layer.shape.tokens * layer.stack.hidden * layer.formats.compute
-    read = [tape.take(inputs.pixels // 2)] if layer.formats.mixed else []
-    patches = tape.take(compute // layer.shape.length * (layer.shape.length - 1))
-    tape.record(patches, read, lambda _: [])
-    tape.drop(*read)
-    joined, mixed = tape.take(layer.hidden), layer.formats.mixed
+    formats, length, trained = layer.formats, layer.shape.length, layer.adapters is None
+    positions, weight = runs.parameter(), runs.parameter()
+    compute = layer.shape.tokens * layer.stack.hidden * formats.compute
+    read = [tape.take(inputs.pixels // 2)] if formats.mixed else []
+    kernel = runs.lowered(weight, inputs.kernel, trained=trained) if formats.mixed else weight
+    patches = tape.take(compute // length * (length - 1))
+    tape.record(
+        patches, read, lambda _: [(kernel, tape.take(inputs.kernel * formats.compute, stays=not formats.mixed))]
+    )
+    tape.drop(*read, *([] if trained or not formats.mixed else [kernel]))
+    joined, mixed = tape.take(layer.hidden), formats.mixed
     tape.record(
         joined,
         (),
@@ -273,7 +279,10 @@ def _patches(tape: Tape, layer: Layer, inputs: Inputs) -> Value:
     )
     tape.drop(patches)
     result = tape.take(layer.hidden)
-    tape.record(result, (), lambda gradient: [(joined, tape.held(gradient))])
+    placed = length * layer.stack.hidden * formats.weight
+    tape.record(
+        result, (), lambda gradient: [(joined, tape.held(gradient)), (positions, tape.take(placed, stays=True))]
+    )
     tape.drop(joined)
     return result
 

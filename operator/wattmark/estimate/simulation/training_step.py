@@ -45,7 +45,8 @@ class Steps:
     """Training of a model: its layers, words, the bytes of each tensor that is trained, in order.
 
     `inputs` is what another model than a decoder embeds; `views` tells that a view of its first token is saved;
-    `heads` are bytes of the matrices behind its layers; `capped` tells that logits are.
+    `heads` are bytes of the matrices behind its layers; `capped` tells that logits are; `positions` is how many a
+    decoder embeds.
     """
 
     layer: Layer
@@ -59,6 +60,7 @@ class Steps:
     views: bool = True
     heads: tuple[int, ...] = ()
     capped: bool = False
+    positions: int = 0
 
     @property
     def frozen(self) -> bool:
@@ -111,7 +113,7 @@ class Steps:
         end.run(head.forward)
         if not head.keeps_given:
             memory.drop(given)
-        kept = [tensor for tensor in held[1:] if self.checkpoints]  # what each layer reads to run again
+        kept = self._read_again(held) if self.inputs is None and self.checkpoints else []
         memory.drop(
             *(tensor for tensor in held if tensor not in kept and not (tensor is embedded and first.keeps_given))
         )
@@ -132,7 +134,7 @@ class Steps:
                 memory.drop(*behind)
             if self.layer.adapters is None:
                 own, last = self._embeddings(memory, gradient, last)
-                gradients = [own, *gradients]
+                gradients = [*own, *gradients]
             else:
                 memory.drop(gradient)
         memory.drop(*kept)
@@ -191,23 +193,39 @@ class Steps:
         memory.drop(given)
         return held, dropped, [mask]
 
-    def _embeddings(self, memory: Memory, gradient: Block, last: list[Block]) -> tuple[Block, list[Block]]:
-        """The embedding's, of the last `gradient`, and those of what is behind the layers.
+    def _read_again(self, held: list[Block]) -> list[Block]:
+        """What layers read to run again: tables and masks; and embedded words that are dropped out, where they are
+        frozen, for they end the way back."""
+        if self.layer.stack.rotary:
+            return held[1:]
+        return held[:1] if self.layer.adapters else []
 
-        A tied one is added to the projection's, which comes first.
+    def _embeddings(self, memory: Memory, gradient: Block, last: list[Block]) -> tuple[list[Block], list[Block]]:
+        """The embeddings', of the last `gradient`, and those of what is behind the layers.
+
+        A tied one is added to the projection's, which comes first. Positions are those of all samples.
         """
-        stack, tokens = self.layer.stack, self.layer.shape.tokens
-        size = self.vocabulary * stack.hidden * self.layer.formats.weight
-        made = memory.take(size)
-        within = sorted_bytes(tokens, self.vocabulary, stack.hidden)
-        if within:
-            memory.drop(memory.take(within))
+        shape, places = self.layer.shape, []
+        if self.positions:
+            summed = memory.take(self.layer.hidden // shape.batch) if shape.batch > 1 else None
+            places = [self._embedding(memory, self.positions, shape.length)]
+            memory.drop(summed)
+        made = self._embedding(memory, self.vocabulary, shape.tokens)
         memory.drop(gradient)
         if not self.tied:
-            return made, last
-        total = memory.take(size)
+            return [made, *places], last
+        total = memory.take(self.vocabulary * self.layer.stack.hidden * self.layer.formats.weight)
         memory.drop(last[0], made)
-        return total, last[1:]
+        return [total, *places], last[1:]
+
+    def _embedding(self, memory: Memory, rows: int, indices: int) -> Block:
+        """The gradient of a table of which so many rows were read."""
+        hidden = self.layer.stack.hidden
+        made = memory.take(rows * hidden * self.layer.formats.weight)
+        within = sorted_bytes(indices, rows, hidden)
+        if within:
+            memory.drop(memory.take(within))
+        return made
 
 
 def _with_workspace(memory: Memory, run: Places, program: Program, product: int, scratch: int) -> None:
@@ -250,7 +268,10 @@ def steps(question: Question, found: Units) -> Steps:
     ((stack, run),) = question.passes
     architecture = question.architecture
     parts = in_order(question, found)
-    tensors = (tensor for count, inner in parts for _ in range(count) for tensor in inner)
+    (_, embeds), *others = parts
+    if question.pixel_bytes:  # a module's own parameters are named before those of what is in it, and moved behind them
+        embeds = (*embeds[2:], *embeds[:2])
+    tensors = (tensor for count, inner in ((1, embeds), *others) for _ in range(count) for tensor in inner)
     (_, behind) = parts[-1]
     size = question.formats.weight
     return Steps(
@@ -272,6 +293,7 @@ def steps(question: Question, found: Units) -> Steps:
         not architecture.own_positions and not question.formats.mixed and question.adapters is None,
         tuple(tensor.elements * size for tensor in behind if tensor.trained and tensor.columns > 1),
         architecture.capped_logits,
+        (architecture.max_positions or 0) if architecture.family is Family.DECODER and not stack.rotary else 0,
     )
 
 
@@ -284,4 +306,5 @@ def _inputs(question: Question) -> Inputs:
         rows.get("embeddings.position", 0),
         question.architecture.own_positions,
         question.pixel_bytes,
+        next((weight.inputs * weight.outputs for weight in question.stored if weight.name == "embeddings.patch"), 0),
     )
