@@ -281,3 +281,19 @@ def test_a_window_that_is_missing_is_the_class_default_and_null_is_none() -> Non
     assert null.decoder is not None
     assert (missing.decoder.window_tokens, missing.decoder.window_layers) == (4096, 2)
     assert (null.decoder.window_tokens, null.decoder.window_layers) == (None, 0)
+
+
+@pytest.mark.parametrize(
+    "windows",
+    [
+        pytest.param({"layer_types": ["full_attention"] * 24}, id="all kinds of layers are named"),
+        pytest.param({"max_window_layers": 24}, id="windows begin behind the last layer"),
+    ],
+)
+def test_a_window_that_no_layer_has_is_none(windows: dict[str, Any]) -> None:
+    model = lookup("Qwen/Qwen2-0.5B")
+    assert model is not None
+    config = {**model.config, "use_sliding_window": True, "sliding_window": 128} | windows
+    stack = read(config).decoder
+    assert stack is not None
+    assert (stack.window_tokens, stack.window_layers) == (None, 0)

@@ -164,9 +164,10 @@ def _qwen_windows(fields: Fields, stack: Stack) -> Stack:
         return stack
     window = fields.integer("sliding_window", default=4096)
     if fields.raw("layer_types") is None:
-        first = fields.integer("max_window_layers", default=28, low=0)
-        return replace(stack, window_tokens=window, window_layers=max(0, stack.layers - first))
-    return replace(stack, window_tokens=window, window_layers=_windowed(fields, stack.layers))
+        layers = max(0, stack.layers - fields.integer("max_window_layers", default=28, low=0))
+    else:
+        layers = _windowed(fields, stack.layers)
+    return replace(stack, window_tokens=window if layers else None, window_layers=layers)
 
 
 def _windowed(fields: Fields, layers: int) -> int:
