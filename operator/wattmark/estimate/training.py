@@ -42,7 +42,9 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
         ),
         *_recomputed(question, moments, (weights, states, before)),
         PhaseParts(Phase.BACKWARD, (*started, gradients_part(first + narrow), logits_part(question, backward=True))),
-        *projected(question, moments, started),
+        *projected(
+            question, moments, (weights, states, before, _copies_of_layers(question), moments.part(moments.early))
+        ),
         *_last_layer(question, moments, (weights, states, before)),
         *_products(question, moments, (weights, states, before)),
         *_used_again(question, moments, (weights, states, before)),
@@ -63,7 +65,10 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
 
 
 def projected(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
-    """The moment in which the output projection's gradient is made, in the compute format first, of the logits' one."""
+    """The moment in which the output projection's gradient is made, in the compute format first, of the logits' one.
+
+    It is brought into the weights' format when its product, and with that the projection's copy, is gone.
+    """
     if not question.projection or question.adapters:
         return ()
     formats = question.formats
@@ -202,6 +207,13 @@ def _kept_copies(question: Question) -> Part:
     if not question.checkpoints or not question.formats.mixed:
         return _copies(question)
     return _projections_copy(question)
+
+
+def _copies_of_layers(question: Question) -> Part:
+    """Copies that the graph still holds when it is past the output projection."""
+    if question.checkpoints and question.formats.mixed:
+        return Part(ComponentName.AUTOCAST_COPIES, exact(0), "layers make theirs again")
+    return _copies(question, without=question.projection)
 
 
 def _projections_copy(question: Question) -> Part:
