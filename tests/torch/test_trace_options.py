@@ -171,6 +171,9 @@ ANALYSES = [
     pytest.param(one, analysed("GradientAnalysis"), Precision.BF16, Attention.AUTO, AMPERE, BOUND,
                  id=f"GradientAnalysis of {one['model_type']}")
     for one in (LLAMA, GEMMA, NEOX, GPTJ, PHI, T5, ALBERT)
+] + [
+    pytest.param(T5, analysed("GradientAnalysis"), Precision.FP16, Attention.AUTO, AMPERE, BOUND,
+                 id="GradientAnalysis of t5 in fp16, which it clamps"),
 ]  # fmt: skip
 
 

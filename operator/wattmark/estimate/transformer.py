@@ -210,7 +210,9 @@ def saved(stack: Stack, run: Pass, formats: Formats) -> int:
         norms += adapted(stack, run.adapters) * run.adapters.rank * formats.compute
     drops = (1 if stack.attended_undropped else 2) + (1 if stack.cross_attention else 0)
     masks = drops * stack.hidden * mask_bytes(run, formats) if dropout else 0
-    return parts + tokens * (norms + masks + mlp_saved(stack, run, formats))
+    # T5 clamps what fp16 may have overflowed behind each of its parts: what was there before is saved.
+    clamps = (3 if stack.cross_attention else 2) if stack.position_bias and formats.half and formats.stream == 2 else 0
+    return parts + tokens * (norms + masks + clamps * stack.hidden * 2 + mlp_saved(stack, run, formats))
 
 
 def _norms(stack: Stack) -> int:
