@@ -132,8 +132,8 @@ def _record(order: RunOrder, kind: tuple[int, int], token: str | None) -> _Recor
         count = loaded.parameter_count  # before adapters are put in
         with recorder.watching(loaded.model, known.vocab):
             recorder.empty_cache()
+            recorder.begin(_first_phase(loaded))  # inputs are the first thing of it
             work, begun = workload(loaded, device), len(recorder.events)
-            recorder.begin(_first_phase(loaded))
             work.run()
             if not recorder.repeated(begun):
                 recorder.begin(_first_phase(loaded))

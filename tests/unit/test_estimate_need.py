@@ -110,6 +110,10 @@ def test_the_parts_are_the_whole(model_id: str, workload: WorkloadType) -> None:
         assert sum(c.low_bytes for c in found.components) - LEEWAY * whole.likely <= whole.low <= whole.likely, gpu
         assert whole.likely <= sum(c.high_bytes for c in found.components) <= whole.high, gpu
         assert len({c.name for c in found.components}) == len(found.components), gpu
+        (peak,) = [one for one in found.phases if one.phase is found.peak_phase]
+        assert peak.likely_bytes == found.allocated_bytes.likely == max(one.likely_bytes for one in found.phases), gpu
+        assert all(one.low_bytes <= one.likely_bytes <= one.high_bytes for one in found.phases), gpu
+        assert found.phases[0].phase is Phase.LOAD, gpu
         assert found.host_bytes is not None, gpu
         if gpu is None:
             assert found.process_bytes is None

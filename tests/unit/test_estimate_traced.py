@@ -48,6 +48,14 @@ def test_the_fullest_phase_is_the_peak() -> None:
     assert found.allocated_bytes.source is Source.TRACED
 
 
+def test_each_phase_is_told_and_loading_by_the_weights_that_are_there_then() -> None:
+    found = told()
+    weights, forward, step = (one.likely_bytes for one in found.phases)
+    assert [one.phase for one in found.phases] == [Phase.LOAD, Phase.FORWARD, Phase.OPTIMIZER_STEP]
+    assert (weights, forward, step) == (LOADED.allocated, FORWARD.allocated, STEP.allocated)
+    assert forward == found.allocated_bytes.likely
+
+
 def test_loading_counts_for_what_is_reserved_only() -> None:
     found = told()
     assert found.reserved_bytes is not None

@@ -169,7 +169,7 @@ def test_a_search_is_told_what_the_need_tells(parts, on_gpu, source, measured, d
     reserved, required = one + rounding + cache, one + rounding + context + driver
     process = reserved + context
     sizes = Sizes(one, host, reserved, process, process + driver, required) if on_gpu else Sizes(one, host)
-    found, learnt = Reckoned(sizes, source, Phase.FORWARD, ()), Lesson(measured, deviations, too_little)
+    found, learnt = Reckoned(sizes, source, Phase.FORWARD, (), ()), Lesson(measured, deviations, too_little)
     for lesson in (learnt, Lesson()):
         told = informed(found.told(), lesson)
         estimate = told.required_bytes if on_gpu else told.host_bytes

@@ -86,6 +86,15 @@ class Component(Model):
     formula: Annotated[str, Field(max_length=200)] = Field(description="The formula, and where it is from.")
 
 
+class PhaseNeed(Model):
+    """What one phase of the workload has allocated where it has most."""
+
+    phase: Phase = Field(description="The phase.")
+    low_bytes: Bytes = Field(description="Lower end, in bytes.")
+    likely_bytes: Bytes = Field(description="Most likely value, in bytes.")
+    high_bytes: Bytes = Field(description="Upper end, in bytes.")
+
+
 class Need(Model):
     """Memory that the workload needs on each device at its peak, and on the host."""
 
@@ -118,6 +127,12 @@ class Need(Model):
         description="The parts of deviceBytes (on CPU: of allocatedBytes) in the peak phase, as formulas or a trace "
         "have them. They sum to it where its source is ClosedForm or Traced; where earlier runs spoke, they are what "
         "would be expected without them."
+    )
+    phases: Annotated[list[PhaseNeed], Field(max_length=8), map_list("phase")] = Field(
+        default_factory=list,
+        description="allocatedBytes of each phase, in their order, as formulas or a trace have them, like the "
+        "components; Load: when all weights are there. What has been reserved in one phase stays so in the next ones. "
+        "Absent in answers of older releases.",
     )
 
 

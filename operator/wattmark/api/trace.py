@@ -17,6 +17,13 @@ class TracedComponent(Model):
     allocated_bytes: Bytes = Field(description="Handed out by the allocator, its rounding included, in bytes.")
 
 
+class TracedPhase(Model):
+    """What one phase has allocated at its fullest moment."""
+
+    phase: Phase = Field(description="The phase.")
+    allocated_bytes: Bytes = Field(description="Handed out by the allocator, its rounding included, in bytes.")
+
+
 class TracedMemory(Model):
     """The memory of the traced workload on one kind of GPU. What the device takes for itself is not in it."""
 
@@ -27,6 +34,10 @@ class TracedMemory(Model):
     peak_phase: Phase = Field(description="Phase in which the most is allocated.")
     components: Annotated[list[TracedComponent], Field(max_length=16), map_list("name")] = Field(
         description="All that is allocated at that phase's fullest moment."
+    )
+    phases: Annotated[list[TracedPhase], Field(max_length=8), map_list("phase")] = Field(
+        default_factory=list,
+        description="Each phase's fullest moment, in their order. Absent in traces of older releases.",
     )
     reserved_bytes: Bytes = Field(
         description="The most that a simulated caching allocator held, loading included, in bytes per device."

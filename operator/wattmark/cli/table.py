@@ -143,6 +143,7 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
     fits = said(status.conditions)[ConditionType.FITS]
     if status.need is not None:
         console.print(_needed(status.need, question.spec.resources.gpus_per_node))
+        console.print(_phases(status.need))
         spoke = said(status.conditions).get(ConditionType.CALIBRATED)
         if spoke is not None and spoke.status is ConditionStatus.TRUE:
             console.print(Text(f"{clean(spoke.message)}; the parts below are those of the formulas"))
@@ -201,6 +202,12 @@ def _needed(need: Need, gpus: int) -> Text:
             f"({total.source.value}), most in phase {need.peak_phase.value}"
         )
     )
+
+
+def _phases(need: Need) -> Text:
+    """What tensors take in each phase."""
+    each = (f"{one.phase.value} {gibibytes(one.likely_bytes)}" for one in need.phases)
+    return Text(f"allocated by phase: {', '.join(each)}")
 
 
 def _components(components: Sequence[Component], ascii_only: bool) -> Table:

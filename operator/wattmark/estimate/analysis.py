@@ -61,7 +61,7 @@ def _held(question: Question, stack: Stack, run: Pass) -> int:
     return once + question.batch * transformer.held(stack, run, question.formats)
 
 
-def _temporaries(size: int, formula: str = "one layer: batch x tokens x (widths + 4 hidden) x B") -> Part:
+def _temporaries(size: int, formula: str = transformer.HELD_FORMULA) -> Part:
     return Part(ComponentName.ACTIVATIONS, spread(size, *TEMPORARIES, SMALL_TENSORS), formula)
 
 

@@ -3,11 +3,13 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, Source
+from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, Phase, PhaseNeed, Source
 from wattmark.api.model import Weights
 from wattmark.estimate.device import Gpu, context, driver, nccl
 from wattmark.estimate.interval import GIB, NOTHING, Interval
 from wattmark.estimate.parts import Part, PhaseParts
+
+Phases = tuple[tuple[Phase, Interval], ...]  # what each has allocated where it has most
 
 FORMULA_LENGTH = 200
 MOST_BYTES = 2**53  # the bound of a size in the API, 8 PiB: a need beyond it is told as this, and fits nowhere
@@ -48,6 +50,7 @@ class Reckoned:
     source: Source
     phase: Phase
     parts: tuple[Part, ...]
+    phases: Phases
 
     def told(self, *, itemized: bool = True) -> Need:
         """In the words of the API; without the components, unless it is `itemized`."""
@@ -60,15 +63,17 @@ class Reckoned:
             # Measured ones, whatever the source of the rest.
             host_bytes=bytes_estimate(sizes.host, Source.CLOSED_FORM),
             components=_components(self.parts) if itemized else [],
+            phases=[_phase(*one) for one in self.phases] if itemized else [],
         )
 
 
-def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval) -> Reckoned:
+def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval, phases: Phases) -> Reckoned:
     """The need of a run on the CPU: live tensors and host memory."""
-    return Reckoned(Sizes(allocated, host), Source.CLOSED_FORM, peak.phase, peak.parts)
+    return Reckoned(Sizes(allocated, host), Source.CLOSED_FORM, peak.phase, peak.parts, phases)
 
 
 def on_gpu(
+    phases: Phases,
     phase: Phase,
     parts: tuple[Part, ...],
     allocated: Interval,
@@ -80,9 +85,9 @@ def on_gpu(
 ) -> Reckoned:
     """The need of a run on a GPU, or on each of several.
 
-    `parts` are all that is allocated in the fullest `phase`, workspaces included; `allocated` their sum, or the highest
-    of any phase's; `beyond` is what the allocator reserves beyond it. Context, driver and host memory are measured
-    ones, whatever the source of the rest.
+    `phases` are what each has allocated, `parts` all of that in the fullest `phase`, workspaces included; `allocated`
+    their sum, or the highest of any phase's; `beyond` is what the allocator reserves beyond it. Context, driver and
+    host memory are measured ones, whatever the source of the rest.
     """
     outside, kept = context(gpu) + nccl(gpu, devices), driver(gpu)
     in_use = allocated + beyond.rounding.size
@@ -97,7 +102,7 @@ def on_gpu(
         Part(ComponentName.DRIVER, kept, "kept by the driver on an idle GPU, measured on A100 and H100"),
     )
     sizes = Sizes(allocated, host, reserved, process, process + kept, in_use + outside + kept)
-    return Reckoned(sizes, source, phase, every)
+    return Reckoned(sizes, source, phase, every, phases)
 
 
 def host_of_cpu_run(allocated: Interval) -> Interval:
@@ -135,10 +140,25 @@ def _components(parts: Iterable[Part]) -> list[Component]:
             low_bytes=min(size.low, MOST_BYTES),
             likely_bytes=min(size.likely, MOST_BYTES),
             high_bytes=min(size.high, MOST_BYTES),
-            formula="; ".join(formulas)[:FORMULA_LENGTH],
+            formula=_in_words(formulas),
         )
         for name, (size, formulas) in merged.items()
     ]
+
+
+def _phase(phase: Phase, size: Interval) -> PhaseNeed:
+    size = bounded(size)
+    return PhaseNeed(phase=phase, low_bytes=size.low, likely_bytes=size.likely, high_bytes=size.high)
+
+
+def _in_words(formulas: Iterable[str]) -> str:
+    """Each formula once, and whole; those that do not fit into FORMULA_LENGTH characters are left out."""
+    said = ""
+    for formula in dict.fromkeys(formulas):
+        longer = f"{said}; {formula}" if said else formula
+        if len(longer) <= FORMULA_LENGTH:
+            said = longer
+    return said
 
 
 def bounded(size: Interval) -> Interval:

@@ -107,8 +107,7 @@ def _layer(question: Question, stack: Stack, run: Pass) -> Part:
     return Part(
         ComponentName.ACTIVATIONS,
         spread(sound.given(question) + likely, *TEMPORARIES, SMALL_TENSORS),
-        "batch x tokens x (widths of the feed-forward part + 4 hidden) x B of one layer; "
-        "eager attention: + batch x heads x tokens^2 x 2 B and, if raised, 4",
+        transformer.HELD_FORMULA,
     )
 
 

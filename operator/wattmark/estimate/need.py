@@ -3,13 +3,13 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from wattmark.api.answers import ComponentName, Need, Source
+from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.api.parallelism import ParallelismType
 from wattmark.api.workload import WorkloadType
 from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, tensor_parallel, training
-from wattmark.estimate.answer import Beyond, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
+from wattmark.estimate.answer import Beyond, Phases, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer
 from wattmark.estimate.parts import Part, PhaseParts, Unknown
@@ -94,7 +94,7 @@ def _reckoned(
         return found
     question, peak, fullest = found.question, found.peak, found.fullest
     if gpu is None:
-        return on_cpu(peak, fullest, host_of_cpu_run(fullest))
+        return on_cpu(peak, fullest, host_of_cpu_run(fullest), found.phases)
     convolutional = architecture.family is Family.CONVOLUTIONAL
     multiplies = not convolutional or question.head is not Head.BASE  # it is the classifier that does
     scratch = workspace(
@@ -115,7 +115,9 @@ def _reckoned(
     else:
         least = _least(*about, simulated) if replay else None
         beyond = _of(simulated, least, allocated, training=question.training)
-    return on_gpu(peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
+    # Loaded is before the first product of matrices, which takes the workspace.
+    each = tuple((phase, size if phase is Phase.LOAD else size + scratch) for phase, size in found.phases)
+    return on_gpu(each, peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
 
 
 class _Itself:
@@ -135,12 +137,13 @@ class _Itself:
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question with its fullest phase, the highest ends of all phases, and the bytes of its logits where they are
-    most."""
+    """A question with its fullest phase, the highest ends of all phases and of each, and the bytes of its logits where
+    they are most."""
 
     question: Question
     peak: PhaseParts
     fullest: Interval
+    phases: Phases
     logits: int
 
 
@@ -158,8 +161,17 @@ def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _A
         question,
         max(every, key=lambda phase: phase.allocated.likely),
         no_surer(highest([phase.allocated for phase in every])),
+        _each(every),
         _logits(every),
     )
+
+
+def _each(every: tuple[PhaseParts, ...]) -> Phases:
+    """The highest ends of each phase's moments, in the order of phases."""
+    moments: dict[Phase, list[Interval]] = {}
+    for moment in every:
+        moments.setdefault(moment.phase, []).append(moment.allocated)
+    return tuple((phase, no_surer(highest(sizes))) for phase, sizes in moments.items())
 
 
 def _in_blocks(question: Question, phase: PhaseParts, rests: int) -> PhaseParts:

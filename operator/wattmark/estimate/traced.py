@@ -2,7 +2,7 @@
 
 from wattmark.api.answers import ComponentName, Need, Phase, Source
 from wattmark.api.model import Weights
-from wattmark.api.trace import Trace, TracedComponent, TracedMemory
+from wattmark.api.trace import Trace, TracedComponent, TracedMemory, TracedPhase
 from wattmark.estimate.answer import MOST_BYTES, Beyond, host_of_gpu_run, on_gpu
 from wattmark.estimate.device import Gpu, blas, dnn
 from wattmark.estimate.interval import MIB, NOTHING, Interval, exact, spread, total
@@ -66,6 +66,13 @@ def memory(kind: tuple[int, int], fullest: tuple[Fullest, ...], least: int) -> T
             for name, size in peak.components.items()
             if size
         ],
+        phases=[
+            TracedPhase(
+                phase=moment.phase,
+                allocated_bytes=min(loaded if moment.phase is Phase.LOAD else moment.allocated, MOST_BYTES),
+            )
+            for moment in fullest
+        ],
         reserved_bytes=min(max(moment.reserved for moment in fullest), MOST_BYTES),
         least_reserved_bytes=min(least, MOST_BYTES),
         weights_bytes=min(loaded, MOST_BYTES),
@@ -102,10 +109,17 @@ def traced(trace: Trace, weights: Weights, gpu: Gpu) -> Need:
             "reserved where there is room, less that: given back before memory runs out",
         ),
     )
+    whole = total([part.size for part in parts])
+    # What was not traced, and how sure the rest is, is known of the fullest phase.
+    each = [
+        (one.phase, whole if one.phase is found.peak_phase else spread(one.allocated_bytes, *SEEN))
+        for one in found.phases
+    ]
     return on_gpu(
+        tuple(each),
         found.peak_phase,
         tuple(parts),
-        total([part.size for part in parts]),
+        whole,
         beyond,
         gpu,
         host_of_gpu_run(weights, found.weights_bytes),

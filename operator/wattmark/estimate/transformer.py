@@ -15,6 +15,11 @@ from wattmark.models import Norm, Stack
 SAVED_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 1, "gelu_new": 5, "gelu_fast": 8}
 HELD_WIDTHS = {"gelu": 2, "gelu_pytorch_tanh": 2, "silu": 2, "swish": 2, "relu": 2, "gelu_new": 4, "gelu_fast": 5}
 
+# What `held` counts, in words.
+HELD_FORMULA = (
+    "batch x tokens x (widths of the feed-forward part + 4 hidden) x B of one layer; "
+    "eager attention: + batch x heads x tokens^2 x 2 B and, if raised, 4"
+)
 ROUTE_BYTES = 4 * 8 + 2 * 4  # of a token's way to one expert and back: four indices, two factors
 
 
