@@ -137,6 +137,24 @@ def test_the_worst_of_several_answers_is_the_exit_code(
     assert ("kind: List" in capsys.readouterr().out) is (len(models) > 1)
 
 
+TIGHT = ["--model", "meta-llama/Llama-3.1-8B", "--batch", "16", "--input-tokens", "2048", "--gpu", "L4"]
+REQUIRED = [
+    pytest.param([], 5, id="tight at best, and nothing is required: 5"),
+    pytest.param(["--set", "require=FitsTight"], 0, id="tight is what is required: 0"),
+    pytest.param(["--set", "require=Fits"], 1, id="more is required: 1"),
+    pytest.param(["--set", "require=FitsNow"], 1, id="a GPU that is not there now: 1"),
+    pytest.param(["--gpu", "L4", "MI300X"], 5, id="tight, and not known elsewhere: 5"),
+    pytest.param(["--gpu", "L4", "H100-SXM", "--set", "require=Fits"], 0, id="another GPU meets it: 0"),
+    pytest.param(["--gpu", "MI300X", "--set", "require=Fits"], 3, id="whether another one meets it is not known: 3"),
+]
+
+
+@pytest.mark.parametrize(("more", "code"), REQUIRED)
+def test_what_is_required_decides_the_exit_code(more: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", *TIGHT, *more]) == code
+    assert "traceback" not in capsys.readouterr().out.lower()
+
+
 def test_what_is_printed_of_several_questions_can_be_asked_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

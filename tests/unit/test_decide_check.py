@@ -58,7 +58,9 @@ C, D = kind("C", "Unknown"), kind("D", "DoesNotFit", "DoesNotFit")
 
 FITS = [
     pytest.param((A,), YES, Reason.FITS_ALL, "1/1", id="fits all there are"),
-    pytest.param((A, B), YES, Reason.FITS_ALL, "2/2", id="tight counts as fitting"),
+    pytest.param((A, A), YES, Reason.FITS_ALL, "2/2", id="fits two of two"),
+    pytest.param((A, B), YES, Reason.FITS_SOME, "1/2, 1 tight", id="tight is counted apart"),
+    pytest.param((B, C, D), UNKNOWN, Reason.FITS_TIGHT, "0/3, 1 tight", id="tight at best: it may or may not fit"),
     pytest.param((A, C, D), YES, Reason.FITS_SOME, "1/3", id="fits some"),
     pytest.param((C, D), UNKNOWN, Reason.UNKNOWN, "0/2", id="no known fit, and one that is not known"),
     pytest.param((D,), NO, Reason.FITS_NONE, "0/1", id="fits none"),

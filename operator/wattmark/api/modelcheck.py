@@ -147,7 +147,7 @@ class CheckSummary(Model):
     verdict: ShortText | None = Field(None, description="The best verdict over all node types.")
     need: ShortText | None = Field(None, description="Likely need on one GPU, in GiB.")
     best_node_type: ShortText | None = Field(None, description="Smallest GPU memory on which it fits.")
-    fits: ShortText | None = Field(None, description="How many node types it fits, of how many.")
+    fits: ShortText | None = Field(None, description="How many node types it fits, of how many; and how many tightly.")
     headroom: ShortText | None = Field(None, description="Memory left on the best node type, in GiB.")
 
 

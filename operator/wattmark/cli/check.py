@@ -6,8 +6,9 @@ import time
 from typing import Any
 
 from wattmark import model_facts, preflight
+from wattmark.api.answers import Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType, Reason
-from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus
+from wattmark.api.modelcheck import ModelCheckSpec, ModelCheckStatus, Require
 from wattmark.api.schema import API_VERSION
 from wattmark.cli import current, matrix, table
 from wattmark.cli.hub_here import facts_here
@@ -24,7 +25,8 @@ from wattmark.fleet.slices import read_slice
 from wattmark.identity import BENCHMARK_JOB, MODEL_CHECK
 
 _EXIT = {ConditionStatus.TRUE: 0, ConditionStatus.FALSE: 1, ConditionStatus.UNKNOWN: 3}
-_WORST_FIRST = (2, 1, 3, 0)
+_TIGHT = 5
+_WORST_FIRST = (2, 1, 3, _TIGHT, 0)
 # What no GPU would change: the question itself is to be corrected.
 _IMPOSSIBLE = frozenset(reason for reason in Reason if reason.name.startswith("IMPOSSIBLE_"))
 SLICE, DRA = "ResourceSlice", "resource.k8s.io/v1"
@@ -48,13 +50,22 @@ def check(chosen: argparse.Namespace) -> int:
     else:
         found = [shown(MODEL_CHECK, question.name, status, question.spec) for question, status in answers]
         print(printed(found, chosen.output))
-    codes = {_code(status) for _, status in answers}
+    codes = {_code(question.spec, status) for question, status in answers}
     return next(code for code in _WORST_FIRST if code in codes)
 
 
-def _code(status: ModelCheckStatus) -> int:
-    fits = said(status.conditions)[ConditionType.FITS]
-    return 2 if fits.reason in _IMPOSSIBLE else _EXIT[fits.status]
+def _code(spec: ModelCheckSpec, status: ModelCheckStatus) -> int:
+    """What one answer comes to: by spec.require where it asks for one, else by the condition Fits."""
+    conditions = said(status.conditions)
+    fits = conditions[ConditionType.FITS]
+    if fits.reason in _IMPOSSIBLE:
+        return 2
+    if spec.require is Require.NONE:
+        return _TIGHT if fits.reason is Reason.FITS_TIGHT else _EXIT[fits.status]
+    if conditions[ConditionType.READY].status is ConditionStatus.TRUE:
+        return 0
+    known = status.node_types and all(answer.verdict is not Verdict.UNKNOWN for answer in status.node_types)
+    return 1 if known else 3
 
 
 def _fleet(chosen: argparse.Namespace) -> preflight.Fleet:

@@ -16,13 +16,16 @@ from wattmark.cli.question import QUANTIZATIONS
 from wattmark.fleet.gpus import short_names
 
 EXIT_CODES = """exit codes:
-  0  run: measured, figures are in the status.  check: each question fits at least one node type.  trace, models: done
-  1  run: the run failed, see the Failed condition.  check: a question fits no node type.  models: none with that word
+  0  run: measured, figures are in the status.  check: each question fits at least one node type, or what its
+     spec.require asks for is met.  trace, models: done
+  1  run: the run failed, see the Failed condition.  check: a question fits no node type, or spec.require is not met.
+     models: none with that word
   2  a manifest or an argument cannot be used, asks of a model what it cannot do, or a package is missing; the message
      names it
   3  check: whether a question fits is not known, for the reason that is said; the others fit. Where
      spec.method takes a trace, this machine traces, if wattmark is installed with its extra runner
   4  check: the cluster's nodes cannot be read
+  5  check: a question fits a node type tightly at best (the table tells the risk), and spec.require asks for nothing
   130, 143  ended by Ctrl-C or SIGTERM; a runner that was started has ended as well
 """
 EXAMPLES = f"""examples:

@@ -81,7 +81,7 @@ def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer
     }
     settled(sayings, _ready(spec.require, types, fits))
     best = next((t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)), None)
-    fitting = sum(t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT) for t in types)
+    sure, tight = (sum(t.verdict is one for t in types) for one in (Verdict.FITS, Verdict.FITS_TIGHT))
     need = answer.need.required_bytes if answer.need else None
     return {
         "resolved": answer.resolved,
@@ -96,7 +96,7 @@ def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer
             verdict=min((t.verdict for t in types), key=_ORDER.index, default=Verdict.UNKNOWN).value,
             need=gibibytes(need.likely) if need else "-",
             best_node_type=best.node_type if best else "-",
-            fits=f"{fitting}/{len(types)}",
+            fits=f"{sure}/{len(types)}" + (f", {tight} tight" if tight else ""),
             headroom=gibibytes(best.headroom_bytes) if best and best.headroom_bytes is not None else "-",
         ),
     }
@@ -104,15 +104,14 @@ def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer
 
 def _fits(answer: Answer) -> Saying:
     types = answer.node_types
-    fitting = [t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)]
-    open_ones = [t for t in types if t.verdict is Verdict.UNKNOWN]
     if not types:
         return unknown(answer.reason, answer.message)
-    if len(fitting) == len(types):
-        return yes(Reason.FITS_ALL, answer.message)
-    if fitting:
-        return yes(Reason.FITS_SOME, answer.message)
-    if open_ones:
+    verdicts = {t.verdict for t in types}
+    if Verdict.FITS in verdicts:
+        return yes(Reason.FITS_ALL if len(verdicts) == 1 else Reason.FITS_SOME, answer.message)
+    if Verdict.FITS_TIGHT in verdicts:  # the truth may or may not fit
+        return unknown(Reason.FITS_TIGHT, with_remedy(answer.message, answer.fallbacks))
+    if Verdict.UNKNOWN in verdicts:
         return unknown(Reason.UNKNOWN, answer.message)
     return no(Reason.FITS_NONE, with_remedy(answer.message, answer.fallbacks))
 

@@ -43,12 +43,14 @@ def found_on(
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:
     """Whether it fits anywhere, from the answers, which stand best first."""
     best, total = found[0], len(found)
-    fitting = sum(a.verdict in (Verdict.FITS, Verdict.FITS_TIGHT) for a in found)
-    if fitting:
-        reason = Reason.FITS_ALL if fitting == total else Reason.FITS_SOME
-        if all(a.verdict is not Verdict.FITS for a in found):
-            reason = Reason.FITS_TIGHT
-        return True, reason, f"fits {fitting} of {total} node types; {best.node_type}: {best.message}"
+    sure, tight = (sum(a.verdict is one for a in found) for one in (Verdict.FITS, Verdict.FITS_TIGHT))
+    if sure:
+        reason = Reason.FITS_ALL if sure == total else Reason.FITS_SOME
+        more = f", and {tight} tightly" if tight else ""
+        return True, reason, f"fits {sure} of {total} node types{more}; {best.node_type}: {best.message}"
+    if tight:
+        said = f"fits none of {total} node types for certain, {tight} tightly"
+        return True, Reason.FITS_TIGHT, f"{said}; {best.node_type}: {best.message}"
     if best.verdict is Verdict.UNKNOWN:
         return None, Reason.UNKNOWN, f"not known for {best.node_type}: {best.message}"
     # Of those that do not fit, the one with the most to offer is the nearest.
