@@ -276,6 +276,17 @@ def test_nodes_are_counted_by_state() -> None:
     assert found.headroom_bytes == 5 * GIB
 
 
+def test_nodes_whose_taints_are_not_tolerated_are_counted_apart() -> None:
+    taints = (Taint("team", "ml", "NoSchedule"),)
+    nodes = ({}, {"taints": taints}, {"taints": taints, "cordoned": True}, {"taints": taints, "ready": False})
+    found, open_to = answer(nodes=nodes), {"tolerations": [{"key": "team", "operator": "Exists"}]}
+    assert (found.nodes, found.tainted_nodes, found.cordoned_nodes, found.not_ready_nodes) == (1, 1, 1, 1)
+    found = answer(nodes=nodes, placement=open_to)
+    assert (found.nodes, found.tainted_nodes, found.cordoned_nodes, found.not_ready_nodes) == (2, 0, 1, 1)
+    found = answer(nodes=nodes, placement={"nodeSelector": {"zone": "y"}})
+    assert (found.nodes, found.tainted_nodes) == (0, 0)
+
+
 def test_the_smallest_gpu_that_fits_comes_first() -> None:
     sizes = {"small": 16, "tight": 20, "large": 80, "good": 24}
     kinds = [

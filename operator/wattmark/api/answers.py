@@ -189,6 +189,9 @@ class NodeTypeAnswer(Model):
     nodes: Count = Field(description="Ready, schedulable nodes of this type.")
     cordoned_nodes: Count = Field(0, description="Nodes of this type that are cordoned.")
     not_ready_nodes: Count = Field(0, description="Nodes of this type that are not ready.")
+    tainted_nodes: Count = Field(
+        0, description="Ready, schedulable ones with a taint that spec.placement.tolerations does not tolerate."
+    )
     free_gpus: Count | None = Field(
         None,
         description="GPUs that no Pod has requested now; absent where other Pods may not be read, and of GPUs that "

@@ -295,7 +295,11 @@ def _there(answer: NodeTypeAnswer) -> str:
     if answer.assumed:
         return "assumed"
     free = [] if answer.free_gpus is None else [f"{answer.free_gpus} free"]
-    gone = ((answer.cordoned_nodes, "cordoned"), (answer.not_ready_nodes, "not ready"))
+    gone = (
+        (answer.cordoned_nodes, "cordoned"),
+        (answer.not_ready_nodes, "not ready"),
+        (answer.tainted_nodes, "tainted"),
+    )
     return ", ".join((str(answer.nodes), *free, *(f"{number} {why}" for number, why in gone if number)))
 
 

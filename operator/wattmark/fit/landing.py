@@ -1,7 +1,5 @@
 """Where a Pod may land: the nodes of a kind that placement lets it on, what they give, and why there are none."""
 
-from collections.abc import Iterable
-
 from wattmark.api.placement import Toleration, TolerationOperator
 from wattmark.fit.checks import Asked, Ground, Objection
 from wattmark.fleet.nodes import Member, NodeType, SeenNode, Taint
@@ -21,17 +19,26 @@ def ground(asked: Asked, kind: NodeType, places: tuple[Member, ...]) -> Ground:
 
 def places(asked: Asked, kind: NodeType) -> tuple[Member, ...]:
     """The nodes where placement lets the Pod land, ready or not."""
-    selector = asked.placement.node_selector or {}
-    # Thousands of nodes carry the same few taints, and hold them as the same objects.
-    lets_in = {id(m.node.taints): not untolerated(asked, m.node) for m in _one_for_each(kind.members)}
+    selector, closed = asked.placement.node_selector or {}, _keeping_away(asked, kind)
     return tuple(
-        m for m in kind.members if lets_in[id(m.node.taints)] and (not selector or _selected(m.node, selector))
+        m for m in kind.members if id(m.node.taints) not in closed and (not selector or _selected(m.node, selector))
     )
 
 
-def _one_for_each(members: tuple[Member, ...]) -> Iterable[Member]:
-    """A node for each set of taints."""
-    return {id(m.node.taints): m for m in members}.values()
+def tainted(asked: Asked, kind: NodeType) -> int:
+    """How many nodes nothing but their taints keeps the Pod away from: ready, schedulable, and selected."""
+    closed = _keeping_away(asked, kind)
+    if not closed:
+        return 0
+    selector = asked.placement.node_selector or {}
+    nodes = [m.node for m in kind.members if id(m.node.taints) in closed]
+    return sum(node.ready and not node.cordoned and _selected(node, selector) for node in nodes)
+
+
+def _keeping_away(asked: Asked, kind: NodeType) -> set[int]:
+    """The sets of taints that the Pod does not tolerate: thousands of nodes hold the same few, as the same objects."""
+    one_for_each = {id(m.node.taints): m.node for m in kind.members}
+    return {taints for taints, node in one_for_each.items() if untolerated(asked, node)}
 
 
 def _closed(asked: Asked, kind: NodeType) -> Objection | None:

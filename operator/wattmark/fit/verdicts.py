@@ -7,7 +7,7 @@ from operator import itemgetter
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.estimate import Gpu, Unknown, exceedance
 from wattmark.fit.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, on_each
-from wattmark.fit.landing import ground, places
+from wattmark.fit.landing import ground, places, tainted
 from wattmark.fleet.nodes import Member, NodeType
 from wattmark.fleet.offers import AMD
 from wattmark.observe import quantity
@@ -141,6 +141,7 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
         nodes=len(usable),
         cordoned_nodes=sum(m.node.ready and m.node.cordoned for m in kind.members),
         not_ready_nodes=sum(not m.node.ready for m in kind.members),
+        tainted_nodes=tainted(asked, kind),
         free_gpus=None if gpu is None or len(free) < len(usable) else sum(free),
         simulated=kind.simulated,
         assumed=kind.assumed,
