@@ -45,7 +45,7 @@ class Fallback(Model):
     )
     patch: Annotated[str, Field(max_length=512)] = Field(
         description="JSON merge patch (RFC 7386) of the object, as kubectl patch --type=merge -p takes it. With it the "
-        "spec was checked: it fits nodeType."
+        "spec was checked: it fits nodeType, where GPUs are shared but for what others take (FitsTight, SharedGpu)."
     )
     message: Annotated[str, Field(max_length=512)] = Field(
         description="What it changes, and what that costs, in words."
