@@ -152,8 +152,8 @@ class Tape:
             raw = tuple(rule(*gradients)) if gradients else ()
             if runs_again:
                 self.drop(*reversed(saved))
-            self.drop(*gradients)
             given = [(value, self._formatted(value, gradient)) for value, gradient in raw]
+            self.drop(*gradients)
             if not runs_again:
                 self.drop(*saved)
             for value, gradient in given:
