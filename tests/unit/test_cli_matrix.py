@@ -25,6 +25,31 @@ def test_several_answers_are_a_matrix(capsys: pytest.CaptureFixture[str]) -> Non
     ]  # fmt: skip
 
 
+SHARED = [
+    pytest.param(
+        "--model gpt2 bert-base-uncased",
+        "Inference, batch 8, 512 tokens in, bf16",
+        id="what a row alone has is left out",
+    ),
+    pytest.param(
+        "--model gpt2 --precision bf16 fp16 --output-tokens 7",
+        "Inference, batch 8, 512 tokens in, 7 out",
+        id="a format of some rows is left out",
+    ),
+    pytest.param(
+        "--model gpt2 x/unheard-of --training --set resources.gpusPerNode=2 --set parallelism.type=DDP",
+        "Training, batch 8, 512 tokens in, bf16-mixed, AdamW, DDP, on 2 GPUs",
+        id="a model that nobody knows has no say",
+    ),
+    pytest.param("--model x/a x/b --training", "Training", id="none is known: the workload"),
+]
+
+
+@pytest.mark.parametrize(("arguments", "line"), SHARED)
+def test_what_all_rows_ask_stands_above_them(arguments: str, line: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert told(capsys, "check", *arguments.split(), "--gpu", "L4").splitlines()[:2] == [line, ""]
+
+
 def test_a_column_tells_quantizations_where_there_are_some(capsys: pytest.CaptureFixture[str]) -> None:
     asked = ["check", "--model", "meta-llama/Llama-3.1-70B", "--gpu", "L40S", "--quantization"]
     rows = [line.split() for line in told(capsys, *asked, "none", "int8", "nf4").splitlines()]

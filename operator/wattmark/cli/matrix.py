@@ -14,7 +14,7 @@ from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
-from wattmark.cli.table import printing, type_name, verdict_text
+from wattmark.cli.table import asked, printing, type_name, verdict_text
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
 from wattmark.observe import clean
@@ -40,7 +40,7 @@ class _Column:
 
 
 def show(answers: Sequence[Answer], file: TextIO) -> None:
-    """Print the matrix, and what questions that have no answer are told.
+    """Print what all questions share, the matrix, and what questions that have no answer are told.
 
     Rows begin with models, or with the questions' own names where those and their formats do not tell them apart.
     """
@@ -53,6 +53,7 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
     needs = [_need(status) for _, status in answers]
     columns = [_Column(_header(kind), _cells(kind, answers)) for kind in _kinds(answers)]
     with printing(file) as console:
+        console.print(Text(", ".join(_shared(answers))))
         # A long id is folded where it would take the place of the answers.
         widest = max(16, console.width // 3)
         taken = min(widest, max(map(len, subjects))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
@@ -74,6 +75,16 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
         unanswered = {row: said(found.conditions)[ConditionType.FITS] for row, found in of_rows if not found.node_types}
         for row, why in unanswered.items():
             console.print(Text(f"{row}: {clean(why.message)}"))
+
+
+def _shared(answers: Sequence[Answer]) -> list[str]:
+    """What is asked in all rows: a matrix that was copied is understood without its command.
+
+    Of questions that came to nothing it is not known, but for their workload.
+    """
+    resolved = [answer for answer in answers if answer[1].resolved is not None]
+    first, *others = (asked(*answer) for answer in resolved or answers)
+    return [phrase for phrase in first if all(phrase in other for other in others)]
 
 
 def _parts(columns: Sequence[_Column], room: int) -> Iterator[Sequence[_Column]]:

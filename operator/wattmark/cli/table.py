@@ -139,7 +139,7 @@ def show(question: Question, status: ModelCheckStatus, file: TextIO) -> None:
 
 
 def _one(console: Console, question: Question, status: ModelCheckStatus) -> None:
-    console.print(_headline(question, status), _asked(question, status), sep="\n")
+    console.print(_headline(question, status), Text(", ".join(asked(question, status))), sep="\n")
     fits = said(status.conditions)[ConditionType.FITS]
     if status.need is not None:
         console.print(_needed(status.need, question.spec.resources.gpus_per_node))
@@ -177,9 +177,10 @@ def _headline(question: Question, status: ModelCheckStatus) -> Text:
     return Text(question.spec.model.id, style="bold") + Text(size)
 
 
-def _asked(question: Question, status: ModelCheckStatus) -> Text:
+def asked(question: Question, status: ModelCheckStatus) -> list[str]:
+    """What is asked of the model, a phrase for each field that is worth one."""
     if status.resolved is None:
-        return Text(question.spec.workload.type.value)
+        return [question.spec.workload.type.value]
     told = status.resolved.wire()
     told |= told.pop("input")
     if status.resolved.quantization is not None:
@@ -188,7 +189,7 @@ def _asked(question: Question, status: ModelCheckStatus) -> Text:
         told["lora"] = f"of rank {status.resolved.lora.rank} on {status.resolved.lora.targets.value}"
     rest = sorted(told.keys() - WORDS.keys())
     said_of = ((name, str(told[name])) for name in (*WORDS, *rest) if name in told)
-    return Text(", ".join(WORDS.get(one[0], f"{one[0]} {{}}").format(one[1]) for one in said_of if one not in USUAL))
+    return [WORDS.get(one[0], f"{one[0]} {{}}").format(one[1]) for one in said_of if one not in USUAL]
 
 
 def _needed(need: Need, gpus: int) -> Text:
