@@ -76,6 +76,22 @@ def known(name: str) -> Architecture:
         pytest.param(
             {"model_type": "gpt_neo", "attention_types": [["global"]]}, "attention_types", "holds", id="an odd list"
         ),
+        *(
+            pytest.param(
+                {"model_type": kind, "layer_types": ["full_attention", "foo"]},
+                "layer_types",
+                "holds 'foo'; only full_attention and sliding_attention are known",
+                id=f"an odd kind of layer of {kind}",
+            )
+            for kind in ("llama", "qwen2", "qwen3", "gemma2", "mistral")
+        ),
+        pytest.param({"layer_types": [None, None]}, "layer_types", "holds None", id="kinds of layers that are null"),
+        pytest.param(
+            {"model_type": "gemma2", "layer_types": ["full_attention"]},
+            "layer_types",
+            "each of the 2 layers",
+            id="kinds of fewer layers than there are",
+        ),
         pytest.param(
             {"model_type": "deberta", "pos_att_type": "c2x"}, "pos_att_type", "are known", id="an odd kind of attention"
         ),

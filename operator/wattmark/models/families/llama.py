@@ -7,6 +7,8 @@ from wattmark.models.fields import Fields, OddFieldError, divides
 from wattmark.models.layers import attention, embedding, lm_head, mlp, norm
 
 TOKEN = Per.DECODER_TOKEN
+WINDOWED = "sliding_attention"
+LAYER_TYPES = ("full_attention", WINDOWED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,8 +67,8 @@ def phi3(fields: Fields) -> Architecture:
 def gemma2(fields: Fields) -> Architecture:
     """Gemma 2: every other layer attends within a window; each part is normalized before and behind itself."""
     stack = _stack(fields, fields.integer("head_dim", default=256), kv_heads=4)
-    types = fields.raw("layer_types")
-    windowed = _windowed(fields, stack.layers) if types is not None else (stack.layers + 1) // 2
+    types = _layer_types(fields, stack.layers)
+    windowed = (stack.layers + 1) // 2 if types is None else types.count(WINDOWED)
     stack = replace(
         stack,
         activation=fields.text("hidden_activation", default="gelu_pytorch_tanh"),
@@ -142,8 +144,10 @@ def _stack(fields: Fields, head_dim: int, kv_heads: int | None = None) -> Stack:
     heads = fields.integer("num_attention_heads")
     key_heads = fields.integer("num_key_value_heads", default=kv_heads or heads)
     divides("num_attention_heads", heads, key_heads)
+    layers = fields.integer("num_hidden_layers")
+    _layer_types(fields, layers)  # of a class that does not read them too: transformers refuses odd ones in all
     return Stack(
-        layers=fields.integer("num_hidden_layers"),
+        layers=layers,
         hidden=fields.integer("hidden_size"),
         heads=heads,
         kv_heads=key_heads,
@@ -163,19 +167,25 @@ def _qwen_windows(fields: Fields, stack: Stack) -> Stack:
     if not fields.flag("use_sliding_window", default=False):
         return stack
     window = fields.integer("sliding_window", default=4096)
-    if fields.raw("layer_types") is None:
+    types = _layer_types(fields, stack.layers)
+    if types is None:
         layers = max(0, stack.layers - fields.integer("max_window_layers", default=28, low=0))
     else:
-        layers = _windowed(fields, stack.layers)
+        layers = types.count(WINDOWED)
     return replace(stack, window_tokens=window if layers else None, window_layers=layers)
 
 
-def _windowed(fields: Fields, layers: int) -> int:
-    """How many of the layers that `layer_types` names attend within the window."""
+def _layer_types(fields: Fields, layers: int) -> tuple[object, ...] | None:
+    """Each layer's kind of attention, where the configuration names them."""
     types = fields.raw("layer_types")
+    if types is None:
+        return None
     if not isinstance(types, list | tuple) or len(types) != layers:
         raise OddFieldError("layer_types", f"does not name the kind of each of the {layers} layers")
-    return sum(kind == "sliding_attention" for kind in types)
+    for kind in types:
+        if kind not in LAYER_TYPES:
+            raise OddFieldError("layer_types", f"holds {kind!r:.60}; only {' and '.join(LAYER_TYPES)} are known")
+    return tuple(types)
 
 
 def _decoder(
