@@ -104,7 +104,7 @@ def of_config(config: object) -> Facts | Refusal:
     if not isinstance(config, Mapping):
         return unreadable("the model's configuration is no JSON object")
     try:
-        return _of_text(json.dumps(dict(config), separators=(",", ":")))
+        return _of_text(_json(config))
     except RecursionError:
         return unreadable("the model's configuration is nested too deeply")
 
@@ -118,11 +118,7 @@ def _of_text(text: str) -> Facts | Refusal:
         found = clean(f"the closed form does not describe a model of type {config['model_type']!r:.60}", 128)
     if isinstance(found, Unsupported):
         return Refusal(Reason.UNSUPPORTED_MODEL, clean(f"the model's configuration is not supported: {found}", 512))
-    if len(text) > MOST_CONFIG_BYTES:
-        labels = config.get("id2label")
-        short = {k: v for k, v in config.items() if k not in ("id2label", "label2id")}
-        classes = {"num_labels": len(labels)} if isinstance(labels, Mapping) else {}
-        text = json.dumps({**short, **classes}, separators=(",", ":"))
+    text = compact(config, MOST_CONFIG_BYTES)
     if len(text) > MOST_CONFIG_BYTES:
         return Refusal(
             Reason.UNSUPPORTED_MODEL,
@@ -130,3 +126,17 @@ def _of_text(text: str) -> Facts | Refusal:
             "runner",
         )
     return Facts(found, text)
+
+
+def compact(config: Mapping[str, Any], most_bytes: int) -> str:
+    """A configuration as JSON, where that is too long without the names of classes: only their number is read."""
+    text = _json(config)
+    if len(text) <= most_bytes:
+        return text
+    labels = config.get("id2label")
+    classes = {"num_labels": len(labels)} if isinstance(labels, Mapping) and labels else {}
+    return _json({name: config[name] for name in config if name not in ("id2label", "label2id")} | classes)
+
+
+def _json(config: Mapping[str, Any]) -> str:
+    return json.dumps(dict(config), separators=(",", ":"))

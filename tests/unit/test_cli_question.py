@@ -10,6 +10,7 @@ from wattmark.api.runtime import QuantizationSpec
 from wattmark.cli.command import main
 from wattmark.cli.manifest import InvalidManifest
 from wattmark.cli.question import assumed, stored_as
+from wattmark.models import lookup
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 
@@ -134,6 +135,22 @@ def test_a_configuration_stands_for_a_model_that_nobody_knows(
     (found,) = asked(capsys, "--model", "mine", "--config", str(tmp_path / "config.json"))
     assert found["status"]["parameterCount"] > 0
     assert json.loads(found["spec"]["model"]["source"]["inline"]["config"]) == config
+
+
+def test_a_configuration_that_is_too_long_keeps_the_number_of_its_classes_and_not_their_names(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vit = lookup("vit")
+    assert vit is not None
+    names = {str(number): f"picture of kind {number}" for number in range(777)}
+    short = {name: value for name, value in vit.config.items() if name != "num_labels"}
+    long = {**short, "id2label": names, "label2id": {name: int(number) for number, name in names.items()}}
+    answers = []
+    for config in (long, {**short, "num_labels": 777}):
+        (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
+        answers += asked(capsys, "--model", "mine", "--config", str(tmp_path / "config.json"))
+    assert answers[0]["spec"] == answers[1]["spec"]
+    assert answers[0]["status"]["parameterCount"] == 85_798_656 + 777 * 769
 
 
 REFUSED = [

@@ -7,7 +7,7 @@ import pytest
 
 from wattmark.api.conditions import Reason
 from wattmark.api.model import ModelSpec
-from wattmark.model_facts import Facts, Refusal, facts, wanted_of_hub
+from wattmark.model_facts import Facts, Refusal, compact, facts, wanted_of_hub
 
 COMMIT = "0" * 40
 HUB = {"type": "Hub", "hub": {"revision": COMMIT}}
@@ -94,3 +94,18 @@ def test_refusals(model: dict[str, Any], hub: Any, reason: Reason, words: str) -
     found = facts(ModelSpec.read(model), hub)
     assert isinstance(found, Refusal) and found.reason is reason
     assert words in found.message and len(found.message) <= 512
+
+
+CLASSES = {"id2label": {"0": "cat", "1": "dog", "2": "eel"}, "label2id": {"cat": 0, "dog": 1, "eel": 2}}
+COMPACT = [
+    pytest.param(CLASSES, 200, CLASSES, id="as it is where there is room"),
+    pytest.param(CLASSES, 20, {"num_labels": 3}, id="of the classes their number"),
+    pytest.param({**CLASSES, "num_labels": 9}, 20, {"num_labels": 3}, id="the number of the names, which outweighs"),
+    pytest.param({"id2label": {}, "num_labels": 9}, 20, {"num_labels": 9}, id="no names: the number that is given"),
+    pytest.param({"a": "b" * 30}, 20, {"a": "b" * 30}, id="what else is too long stays"),
+]
+
+
+@pytest.mark.parametrize(("config", "most", "kept"), COMPACT)
+def test_a_configuration_as_text(config: dict[str, Any], most: int, kept: dict[str, Any]) -> None:
+    assert json.loads(compact(config, most)) == kept

@@ -53,10 +53,13 @@ class ClaimSource(Model):
     ] = Field("", description="Folder within the volume that holds config.json; empty for its root.")
 
 
+MOST_INLINE_CHARACTERS = 16384
+
+
 class InlineSource(Model):
     """The model's configuration, in the manifest itself."""
 
-    config: Annotated[str, Field(min_length=2, max_length=16384)] = Field(
+    config: Annotated[str, Field(min_length=2, max_length=MOST_INLINE_CHARACTERS)] = Field(
         description="The model's config.json as a string: JSON in the form transformers writes it."
     )
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import yaml
 
+from wattmark.api.model import MOST_INLINE_CHARACTERS
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.runtime import QuantizationSpec, QuantizationType
 from wattmark.cli.manifest import InvalidManifest, checked, readable
@@ -134,11 +135,13 @@ def _object_name(text: str) -> str:
 
 
 def _config(path: Path) -> str:
-    """A model's config.json, as short as it can be written."""
+    """A model's config.json, as short as a ModelCheck takes it."""
+    from wattmark.model_facts import compact  # late: few questions need it, and it takes a while to import
+
     try:
         read = json.loads(readable(path))
     except (ValueError, RecursionError) as error:
         raise InvalidManifest(f"{path} is not JSON: {error}") from error
     if not isinstance(read, dict):
         raise InvalidManifest(f"{path} is no model's config.json: it holds no object")
-    return json.dumps(read, separators=(",", ":"))
+    return compact(read, MOST_INLINE_CHARACTERS)
