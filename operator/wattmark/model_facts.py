@@ -10,10 +10,11 @@ from wattmark import models
 from wattmark.api.conditions import Reason
 from wattmark.api.model import ModelSpec, SourceType, Weights
 from wattmark.fit.checks import WeightsSeen
-from wattmark.models import Architecture, Unsupported
+from wattmark.models import Architecture, Head, KnownModel, Unsupported
 from wattmark.observe import clean
 
 MOST_CONFIG_BYTES = 100_000  # it travels in an environment variable, of which Linux takes 128 KiB
+MOST_MEMBERS = 6  # of a family are named, the smallest
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,9 +85,22 @@ def facts(model: ModelSpec, hub: Mapping[str, Any] | str | None) -> Facts | Refu
 
 
 def meant_by(model: ModelSpec) -> str:
-    """What a misspelt id may have meant, as the end of a sentence; empty where nothing is like it."""
+    """What an unknown id may have meant, as the end of a sentence; empty where nothing is like it.
+
+    A family's name means none of its sizes: they are named, and none is taken for it.
+    """
+    members = sorted(models.family(model.id), key=_size)
+    if members:
+        more = len(members) - MOST_MEMBERS
+        rest = f" and {more} more" if more > 0 else ""
+        return f"; of that name there are {', '.join(one.id for one in members[:MOST_MEMBERS])}{rest}: say which"
     meant = models.similar(model.id)
     return f"; did you mean {' or '.join(meant)}?" if meant else ""
+
+
+def _size(model: KnownModel) -> int:
+    read = models.architecture(model.config)
+    return models.parameters(read, Head.BASE).total if isinstance(read, Architecture) else 0
 
 
 def opaque(why: str) -> Facts:

@@ -7,7 +7,7 @@ import pytest
 
 from wattmark.api.conditions import Reason
 from wattmark.api.model import ModelSpec
-from wattmark.model_facts import Facts, Refusal, compact, facts, wanted_of_hub
+from wattmark.model_facts import Facts, Refusal, compact, facts, meant_by, wanted_of_hub
 
 COMMIT = "0" * 40
 HUB = {"type": "Hub", "hub": {"revision": COMMIT}}
@@ -49,6 +49,25 @@ def test_facts(model: dict[str, Any], hub: dict[str, Any] | None) -> None:
     found = facts(ModelSpec.read(model), hub)
     assert isinstance(found, Facts) and not isinstance(found.architecture, str)
     assert found.config is not None and json.loads(found.config)["model_type"] in ("bert", "gpt2")
+
+
+MEANT = [
+    pytest.param("gtp2", "; did you mean openai-community/gpt2?", id="a slip of the pen"),
+    pytest.param(
+        "codegen",
+        "; of that name there are Salesforce/codegen-350M-mono, Salesforce/codegen-2B-mono, "
+        "Salesforce/codegen-6B-mono, Salesforce/codegen-16B-mono: say which",
+        id="a family: its members, the smallest first",
+    ),
+    pytest.param("llama", "meta-llama/Llama-3.1-8B and 9 more: say which", id="a large family: six of them"),
+    pytest.param("zzzzzz", "", id="nothing like it"),
+]
+
+
+@pytest.mark.parametrize(("name", "words"), MEANT)
+def test_what_an_unknown_name_may_mean(name: str, words: str) -> None:
+    told = meant_by(ModelSpec.read({"id": name}))
+    assert told.endswith(words) and bool(told) is bool(words)
 
 
 OPAQUE = [pytest.param(VOLUME, "volume", id="a volume"), pytest.param(GATED, "gated", id="a gated model")]

@@ -21,7 +21,7 @@ from wattmark.models.config import architecture, listed
 from wattmark.models.flops import Flops, flops
 from wattmark.models.heads import head_for
 from wattmark.models.parameters import ParameterCount, parameters, stored_weights
-from wattmark.models.registry import KnownModel, known_ids, lookup, similar
+from wattmark.models.registry import KnownModel, family, known_ids, lookup, similar
 
 __all__ = [
     "Architecture",
@@ -43,6 +43,7 @@ __all__ = [
     "Wave",
     "Weights",
     "architecture",
+    "family",
     "flops",
     "head_for",
     "known_ids",

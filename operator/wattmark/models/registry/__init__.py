@@ -1,6 +1,7 @@
 """Known models: configurations that ship with Wattmark, so that a name is enough and no network is needed."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -46,10 +47,27 @@ def lookup(name: str) -> KnownModel | None:
     return _index().get(name.strip().lower())
 
 
+def family(name: str) -> tuple[KnownModel, ...]:
+    """The models whose names begin with this one and go on, compared without their owners; none where one ends so.
+
+    A number does not go on with digits, nor a word with letters: `llama-3` is no part of `llama-30b`.
+    """
+    wanted = _without_owner(name.strip().lower())
+    members = {_without_owner(other): model for other, model in _index().items()}
+    if wanted in members:
+        return ()
+    begins = re.compile(re.escape(wanted) + ("(?![0-9])" if wanted[-1:].isdigit() else "(?![a-z])"))
+    return tuple({model.id: model for other, model in members.items() if begins.match(other)}.values())
+
+
 def similar(name: str) -> tuple[str, ...]:
     """Up to three ids that a misspelt name may have meant: compared without their owners, which have many models."""
     known: dict[str, str] = {}
     for other, model in _index().items():
-        known.setdefault(other.rpartition("/")[2], model.id)
-    close = get_close_matches(name.strip().lower().rpartition("/")[2], known, n=3, cutoff=0.7)
+        known.setdefault(_without_owner(other), model.id)
+    close = get_close_matches(_without_owner(name.strip().lower()), known, n=3, cutoff=0.7)
     return tuple(dict.fromkeys(known[match] for match in close))
+
+
+def _without_owner(name: str) -> str:
+    return name.rpartition("/")[2]
