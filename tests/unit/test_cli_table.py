@@ -54,6 +54,13 @@ def test_formats_and_adapters_are_told_in_words(capsys: pytest.CaptureFixture[st
     assert "bf16-mixed, matrices in nf4, AdamW, LoRA of rank 4 on AllLinear" in shown
 
 
+@pytest.mark.parametrize("models", [["gpt2"], ["gpt2", "bert"]], ids=["one answer", "a matrix"])
+def test_weights_that_nobody_looked_for_are_told_once(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    shown = told(capsys, "check", "--model", *models, "--gpu", "L4", "--set", "model.weights=Pretrained")
+    assert shown.count("Not checked: the hub was not asked whether it has the pretrained weights") == 1
+    assert "Not checked" not in told(capsys, "check", "--model", *models, "--gpu", "L4")
+
+
 @pytest.mark.parametrize("columns", [40, 60, 80, 100, 160])
 def test_no_line_is_longer_than_the_terminal(
     columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

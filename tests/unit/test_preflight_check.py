@@ -1,5 +1,6 @@
 """What a ModelCheck is answered, by a formula and by a trace."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,7 +16,8 @@ from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.estimate import Gpu
 from wattmark.estimate.traced import traced
 from wattmark.evidence import NOTHING_LEARNT, Experience
-from wattmark.model_facts import facts
+from wattmark.fit.checks import WeightsSeen
+from wattmark.model_facts import Facts, facts
 from wattmark.preflight import for_check
 
 
@@ -63,6 +65,25 @@ def test_a_trace_answers_for_every_node_type(model: dict[str, Any]) -> None:
     assert {kind.source for kind in answer.node_types} == {Source.TRACED}
     assert all(kind.largest_batch_size_per_device is None for kind in answer.node_types)
     assert {u.reason for u in answer.unavailable} == {UnavailableReason.NOT_TRACED} and answer.fallbacks == ()
+
+
+WEIGHTS = [
+    pytest.param(GPT2 | {"weights": "Pretrained"}, None, ["weights"], id="a hub's, which nobody asked"),
+    pytest.param(GPT2 | {"weights": "Pretrained"}, WeightsSeen(True), [], id="which are there"),
+    pytest.param(ON_VOLUME | {"weights": "Pretrained"}, None, [], id="a volume's, which no hub knows of"),
+    pytest.param(GPT2, None, [], id="random ones"),
+]
+
+
+@pytest.mark.parametrize(("model", "seen", "named"), WEIGHTS)
+def test_weights_that_were_not_looked_for_are_named(
+    model: dict[str, Any], seen: WeightsSeen | None, named: list[str]
+) -> None:
+    spec = asked("ClosedForm", model=model)
+    known = facts(spec.model, None)
+    assert isinstance(known, Facts)
+    answer = for_check(spec, replace(known, weights=seen), cluster(LARGE))
+    assert [u.field for u in answer.unavailable if u.reason is UnavailableReason.NOT_CHECKED] == named
 
 
 def test_fallbacks_are_missed_only_where_it_surely_fits_nowhere() -> None:

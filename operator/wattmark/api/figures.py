@@ -147,6 +147,7 @@ class UnavailableReason(StrEnum):
     WINDOW_TOO_SHORT = "WindowTooShort"
     NOT_PREDICTED = "NotPredicted"
     NOT_TRACED = "NotTraced"
+    NOT_CHECKED = "NotChecked"
 
 
 class Unavailable(Model):

@@ -14,7 +14,7 @@ from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
-from wattmark.cli.table import asked, printing, type_name, verdict_text
+from wattmark.cli.table import asked, printing, type_name, unchecked, verdict_text
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
 from wattmark.observe import clean
@@ -40,7 +40,7 @@ class _Column:
 
 
 def show(answers: Sequence[Answer], file: TextIO) -> None:
-    """Print what all questions share, the matrix, and what questions that have no answer are told.
+    """Print what all questions share, the matrix, and what of it has no answer or was not checked.
 
     Rows begin with models, or with the questions' own names where those and their formats do not tell them apart.
     """
@@ -75,6 +75,8 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
         unanswered = {row: said(found.conditions)[ConditionType.FITS] for row, found in of_rows if not found.node_types}
         for row, why in unanswered.items():
             console.print(Text(f"{row}: {clean(why.message)}"))
+        for message in dict.fromkeys(message for _, status in answers for message in unchecked(status)):
+            console.print(Text(message))
 
 
 def _shared(answers: Sequence[Answer]) -> list[str]:

@@ -19,6 +19,7 @@ from rich.text import Text
 
 from wattmark.api.answers import Component, ComponentName, Need, NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionStatus, ConditionType
+from wattmark.api.figures import UnavailableReason
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
 from wattmark.decide.saying import said
@@ -159,6 +160,8 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
             console.print(verdict_text(verdict), Text(f"{', '.join(names)}: {clean(message)}"))
     else:
         console.print(Text(f"\n{fits.reason.value}: {clean(fits.message)}"))
+    for message in unchecked(status):
+        console.print(Text(message))
     if status.fallbacks:
         console.print(Text("\nWith one of these it fits (patches: -o yaml):", style="bold"))
     elif status.node_types and all(answer.verdict is Verdict.DOES_NOT_FIT for answer in status.node_types):
@@ -169,6 +172,12 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
         where = f" on {clean(fallback.node_type)}" if several else ""
         needs = f"{gibibytes(fallback.need_bytes.likely)}{where}"
         console.print(Text(f"{fallback.rank}. {clean(fallback.message)}{kept}; {needs}"))
+
+
+def unchecked(status: ModelCheckStatus) -> list[str]:
+    """What would have to be looked at somewhere else for the answer to be true of a run."""
+    found = (one for one in status.unavailable if one.reason is UnavailableReason.NOT_CHECKED)
+    return [f"Not checked: {clean(one.message)}" for one in found]
 
 
 def _headline(question: Question, status: ModelCheckStatus) -> Text:

@@ -6,13 +6,13 @@ from wattmark import models
 from wattmark.api.answers import Need, NodeTypeAnswer
 from wattmark.api.conditions import Reason
 from wattmark.api.fallback import Fallback
-from wattmark.api.figures import Unavailable
+from wattmark.api.figures import Unavailable, UnavailableReason
 from wattmark.api.model import Weights
 from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.api.trace import Trace
 from wattmark.evidence import NO_EXPERIENCE, NOTHING_LEARNT, Experience, Lesson
-from wattmark.model_facts import Facts, Refusal
+from wattmark.model_facts import Facts, Refusal, weights_of_hub
 from wattmark.models import Architecture
 from wattmark.observe import clean
 from wattmark.preflight.comparison import by_formula, by_trace
@@ -67,12 +67,21 @@ def for_check(
         parameter_count=count,
         need=found.need,
         node_types=found.node_types,
-        unavailable=found.unavailable,
+        unavailable=(*found.unavailable, *_unchecked(spec, facts)),
         reason=found.reason,
         message=found.message,
         fallbacks=found.fallbacks,
         lesson=found.lesson,
     )
+
+
+def _unchecked(spec: ModelCheckSpec, facts: Facts) -> tuple[Unavailable, ...]:
+    """What a run needs beside memory and was not looked for: outside of the operator no hub is asked for weights."""
+    if facts.weights is not None or weights_of_hub(spec.model) is None:
+        return ()
+    asks = "the operator asks it, of a ModelCheck on a cluster"
+    message = f"the hub was not asked whether it has the pretrained weights; {asks}"
+    return (Unavailable(field="weights", reason=UnavailableReason.NOT_CHECKED, message=message),)
 
 
 def unanswered(why: str) -> Answer:
