@@ -119,7 +119,20 @@ CASES: list[Any] = [
         "use fp16 (in training fp16-mixed); besides, it needs 16.0 to 20.0 GiB",
         id="neither the format nor the size",
     ),
-    pytest.param({"offer": {"shared": True}}, "FitsTight", "SharedGpu", "other Pods", id="a shared GPU is never safe"),
+    pytest.param(
+        {"offer": {"shared": True}},
+        "FitsTight",
+        "SharedGpu",
+        "which other Pods on the same GPU may take",
+        id="a time slice is never safe",
+    ),
+    pytest.param(
+        {"offer": {"shared": True, "limited": True}},
+        "FitsTight",
+        "SharedGpu",
+        "the share to which MPS limits each process; a Pod of several processes may take more",
+        id="nor is a share by MPS",
+    ),
     pytest.param(
         {"offer": {"shared": True, "memory_bytes": 20 * GIB}},
         "FitsTight",

@@ -85,6 +85,7 @@ def test_a_shared_gpu_offers_all_its_memory_and_with_mps_a_share(
     (offer,) = seen(name)
     assert (offer.resource, offer.count, offer.shared) == (resource, count, True)
     assert offer.memory_bytes == int(memory_mib * MIB)
+    assert offer.limited is (name == "mps")
 
 
 def test_each_mig_profile_is_an_offer_of_its_own() -> None:

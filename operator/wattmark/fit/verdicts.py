@@ -170,7 +170,10 @@ def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[
         how = "most likely it does not fit" if need.likely > offered else "the upper end does not fit"
         return Verdict.FITS_TIGHT, MEMORY, f"{said}: {how}"
     if case.ground.offer is not None and case.ground.offer.shared:
-        return Verdict.FITS_TIGHT, SHARED, f"{said}, which other Pods on the same GPU may take"
+        takes = "which other Pods on the same GPU may take"
+        if case.ground.offer.limited:
+            takes = "the share to which MPS limits each process; a Pod of several processes may take more"
+        return Verdict.FITS_TIGHT, SHARED, f"{said}, {takes}"
     return Verdict.FITS, MEMORY, said
 
 

@@ -37,9 +37,9 @@ class Offer:
     """GPUs of one kind on one node. `memory_bytes` is of one GPU (of one slice with MIG), None with a reason beside it.
 
     `shared` tells that several Pods use one GPU without a wall between their computations; of its memory each is
-    offered the whole, with MPS its share. `driver` is the driver's major version, `cuda` the highest CUDA version
-    that the driver runs. `claimed` tells that Pods get it by resource claims alone: `resource` is then what it would be
-    requested as, if anything let them.
+    offered the whole, with MPS its share, to which each process is `limited`. `driver` is the driver's major version,
+    `cuda` the highest CUDA version that the driver runs. `claimed` tells that Pods get it by resource claims alone:
+    `resource` is then what it would be requested as, if anything let them.
     """
 
     resource: str
@@ -52,6 +52,7 @@ class Offer:
     driver: str
     cuda: tuple[int, int] | None = None
     claimed: bool = False
+    limited: bool = False
 
     @property
     def mig(self) -> bool:
@@ -141,8 +142,9 @@ def _whole(labels: Mapping[str, str], resource: str, count: int, sliced: list[Cl
     clients = max(_number(labels, "nvidia.com/gpu.replicas"), _number(labels, f"{_GKE}max-shared-clients-per-gpu"))
     size, origin = _counted(labels, "nvidia.com/gpu", count, clients, (size, origin))
     strategies = {labels.get(name, "") for name in ("nvidia.com/gpu.sharing-strategy", f"{_GKE}gpu-sharing-strategy")}
-    if "mps" in strategies and size is not None:
-        # NVIDIA's device plugin and GKE wall off an equal share of the memory for each client.
+    limited = "mps" in strategies
+    if limited and size is not None:
+        # NVIDIA's device plugin and GKE set the limit of pinned device memory of each process to an equal share.
         size, origin = size // clients, f"{origin}, of which MPS gives each of {clients} clients its share"
     product = label or (known.name if known else "")
     return Offer(
@@ -158,6 +160,7 @@ def _whole(labels: Mapping[str, str], resource: str, count: int, sliced: list[Cl
         or bool(strategies & {"mps", "time-slicing", "time-sharing"}),
         driver=_driver(labels),
         cuda=_cuda(labels),
+        limited=limited,
     )
 
 
