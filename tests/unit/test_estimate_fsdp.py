@@ -13,9 +13,24 @@ from wattmark.estimate import Unknown
 
 LLAMA = "meta-llama/Llama-3.1-8B"
 UNKNOWN: list[Any] = [
-    pytest.param("microsoft/resnet-50", {}, "a model of type resnet is divided", id="no layers to gather one by one"),
-    pytest.param("albert-base-v2", {}, "shared layers (albert)", id="layers that are one and the same"),
-    pytest.param("gpt2", {"optimizer": "Adafactor"}, "how Adafactor keeps its states", id="states by rows and columns"),
+    pytest.param(
+        "microsoft/resnet-50",
+        {},
+        "a model of type resnet is divided; use parallelism.type DDP",
+        id="no layers to gather one by one",
+    ),
+    pytest.param(
+        "albert-base-v2",
+        {},
+        "shared layers (albert) are divided; use parallelism.type DDP",
+        id="layers that are one and the same",
+    ),
+    pytest.param(
+        "gpt2",
+        {"optimizer": "Adafactor"},
+        "how Adafactor keeps its states of divided parameters; use training.optimizer AdamW, or parallelism.type DDP",
+        id="states by rows and columns",
+    ),
 ]
 
 

@@ -148,6 +148,13 @@ CASES: list[Any] = [
         id="memory that is not known",
     ),
     pytest.param(
+        {"offer": {"capability": None, "memory_bytes": None, "memory_from": "no label tells"}},
+        "Unknown",
+        "CapabilityUnknown",
+        "(label nvidia.com/gpu.compute.major); besides, the GPU's memory is not known: no label tells",
+        id="neither what it can do nor its memory is known",
+    ),
+    pytest.param(
         {"need": Unknown("no formula")}, "Unknown", "NotEstimated", "no formula", id="a need that is not known"
     ),
     pytest.param(

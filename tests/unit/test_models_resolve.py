@@ -90,6 +90,15 @@ def test_precision_defaults_to_what_the_device_does_well(kind: str, gpus: int, p
         ),
         pytest.param(
             "gpt2",
+            ask("inference"),
+            {"precision": "fp32", "quantization": {"type": "BitsAndBytesNF4"}},
+            1,
+            Reason.IMPOSSIBLE_PRECISION,
+            "only products of 16-bit numbers are described here; use bf16 or fp16",
+            id="quantized matrices whose products are wider than what is described",
+        ),
+        pytest.param(
+            "gpt2",
             ask("training"),
             {"precision": "fp16"},
             1,

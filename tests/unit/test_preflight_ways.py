@@ -41,6 +41,21 @@ def test_no_pod_is_started_for_an_optimizer_that_is_only_estimated(model: dict[s
     assert answer.reason is Reason.NOT_ESTIMATED and "training.optimizer AdamW8Bit and Lion cannot" in answer.message
 
 
+OPTIMIZERS = [
+    pytest.param("AdamW", id="one that could be traced on one GPU"),
+    pytest.param("AdamW8Bit", id="one that could not, which is not what keeps it from an answer"),
+]
+
+
+@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+def test_of_several_gpus_no_trace_is_offered(optimizer: str) -> None:
+    training = {"type": "Training", "training": {"optimizer": optimizer}}
+    shared = {"resources": {"gpusPerNode": 2}, "parallelism": {"type": "FSDP"}}
+    spec = asked("ClosedForm", model={"id": "albert"}, workload=training, **shared)
+    answer = for_check(spec, facts(spec.model, None), cluster(LARGE))
+    assert answer.message.endswith("how shared layers (albert) are divided; use parallelism.type DDP")
+
+
 def test_what_is_impossible_needs_no_trace_to_be_refused() -> None:
     spec = asked("Traced", runtime={"precision": "fp16-mixed"})
     known = facts(spec.model, None)

@@ -12,7 +12,7 @@ from wattmark.estimate import analysis, fsdp, inference, optimizer, replicas, te
 from wattmark.estimate.answer import Beyond, Phases, Reckoned, host_of_cpu_run, host_of_gpu_run, on_cpu, on_gpu
 from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer
-from wattmark.estimate.parts import Part, PhaseParts, Unknown
+from wattmark.estimate.parts import UNDIVIDED, Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.loading import rests_of_blocks
 from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
@@ -49,7 +49,8 @@ def phases(question: Question) -> tuple[PhaseParts, ...] | Unknown:
 def _shared(question: Question, how: ParallelismType, devices: int) -> tuple[PhaseParts, ...] | Unknown:
     """Every phase on one of several GPUs."""
     if question.resolved.quantization and how is not ParallelismType.DDP:
-        return Unknown("the closed form does not know how quantized matrices are divided")
+        way = f"; use {UNDIVIDED}" if question.training else ""
+        return Unknown(f"the closed form does not know how quantized matrices are divided{way}")
     match how:
         case ParallelismType.FSDP:
             return fsdp.phases(question, devices)

@@ -28,6 +28,9 @@ class PhaseParts:
         object.__setattr__(self, "allocated", total([part.size for part in self.parts]))
 
 
+UNDIVIDED = "parallelism.type DDP"  # the way out where it is not known how training's tensors are divided
+
+
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """Why there is no estimate."""

@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import Self
 
 from wattmark.api.training import Optimizer
-from wattmark.estimate.parts import Unknown
+from wattmark.estimate.parts import UNDIVIDED, Unknown
 from wattmark.estimate.question import Question
 from wattmark.models import Kind, Weights
 
@@ -36,4 +36,5 @@ def elementwise(question: Question) -> Unknown | None:
     chosen = question.resolved.optimizer
     if chosen is None or chosen in _ELEMENTWISE:
         return None
-    return Unknown(f"the closed form does not know how {chosen.value} keeps its states of divided parameters")
+    why = f"the closed form does not know how {chosen.value} keeps its states of divided parameters"
+    return Unknown(f"{why}; use training.optimizer AdamW, or {UNDIVIDED}")

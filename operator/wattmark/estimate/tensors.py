@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from wattmark.estimate.parts import Unknown
+from wattmark.estimate.parts import UNDIVIDED, Unknown
 from wattmark.estimate.question import Question
 from wattmark.models import Family, Kind, Stack, Weights
 
@@ -57,8 +57,9 @@ def units(question: Question, *, shared: bool = False) -> Units | Unknown:
     Of layers that share their parameters, which nothing divides, those that are stored if they may be `shared`.
     """
     architecture = question.architecture
+    kind = architecture.model_type
     if not question.stacks or architecture.audio is not None:
-        return Unknown(f"the closed form does not know how a model of type {architecture.model_type} is divided")
+        return Unknown(f"the closed form does not know how a model of type {kind} is divided; use {UNDIVIDED}")
     weights = [weight for weight in question.stored if _of_layers(weight)]
     rest = tuple(tensor for weight in question.stored if not _of_layers(weight) for tensor in _outside(weight))
     adapters = question.trained if question.adapters else ()
@@ -67,7 +68,7 @@ def units(question: Question, *, shared: bool = False) -> Units | Unknown:
         own = [weight for weight in weights if _belongs(weight, stack, question)]
         copies = min(weight.count for weight in own)
         if copies < stack.layers and not shared:
-            return Unknown(f"the closed form does not know how shared layers ({architecture.model_type}) are divided")
+            return Unknown(f"the closed form does not know how shared layers ({kind}) are divided; use {UNDIVIDED}")
         inner = tuple(_within(own, stack, question, copies))
         added = tuple(
             Tensor(weight.outputs, weight.inputs, weight.count // copies)

@@ -12,6 +12,7 @@ from wattmark.observe import quantity
 
 GIB = 1 << 30
 HOST_MEMORY = "HostMemory"  # the reason of both checks of host memory
+MEMORY_UNKNOWN = "MemoryUnknown"
 AMPERE = (8, 0)
 # What needs compute capability 8.0, and what does without.
 _OLDER = {
@@ -213,7 +214,7 @@ def has_known_memory(case: Case) -> Objection | None:
     offer = case.ground.offer
     if offer is None or offer.memory_bytes is not None:
         return None
-    return Objection("MemoryUnknown", f"the GPU's memory is not known: {offer.memory_from}", unknown=True)
+    return Objection(MEMORY_UNKNOWN, f"the GPU's memory is not known: {offer.memory_from}", unknown=True)
 
 
 def has_the_memory(case: Case) -> Objection | None:

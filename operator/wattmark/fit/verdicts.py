@@ -6,7 +6,7 @@ from operator import itemgetter
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.estimate import Gpu, Unknown, exceedance
-from wattmark.fit.checks import CHECKS, HOST_MEMORY, Asked, Case, Ground, gib, on_each
+from wattmark.fit.checks import CHECKS, HOST_MEMORY, MEMORY_UNKNOWN, Asked, Case, Ground, gib, on_each
 from wattmark.fit.landing import ground, places, tainted
 from wattmark.fleet.nodes import Member, NodeType
 from wattmark.fleet.offers import AMD
@@ -111,9 +111,12 @@ def _judge(case: Case) -> Judgement:
     else:
         verdict = Verdict.UNKNOWN if deciding.unknown else Verdict.DOES_NOT_FIT
         reason, message = deciding.reason, deciding.message
-        short = next((o for o in objections if o is not deciding and o.reason == MEMORY), None)
-        if short is not None:  # whoever follows the message would meet it next
-            message = f"{message}; besides, it {short.message}"
+        # Whoever follows the message would meet it next.
+        following = {o.reason: o.message for o in objections if o is not deciding}
+        if MEMORY in following:
+            message = f"{message}; besides, it {following[MEMORY]}"
+        elif deciding.unknown and MEMORY_UNKNOWN in following:
+            message = f"{message}; besides, {following[MEMORY_UNKNOWN]}"
     return Judgement(verdict, reason, message[:1024], need, offered, on_cpu=case.ground.offer is None)
 
 
@@ -164,7 +167,7 @@ def _compared(case: Case) -> tuple[BytesEstimate | None, int | None]:
 def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[Verdict, str, str]:
     """The verdict where no check objects: which end of the need fits."""
     if need is None or offered is None:
-        return Verdict.UNKNOWN, "MemoryUnknown", "no node tells how much memory it can give"
+        return Verdict.UNKNOWN, MEMORY_UNKNOWN, "no node tells how much memory it can give"
     said = f"needs {gib(need.low)} to {gib(need.high)} GiB of {gib(offered)} GiB{on_each(case)}"
     if need.high > offered:
         how = "most likely it does not fit" if need.likely > offered else "the upper end does not fit"

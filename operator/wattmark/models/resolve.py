@@ -48,8 +48,8 @@ def resolve(
     if quantized and precision in _WIDE:
         return Impossible(
             Reason.IMPOSSIBLE_PRECISION,
-            f"runtime.precision {precision.value}: products of quantized matrices are of 16-bit numbers; use bf16 or "
-            "fp16",
+            f"runtime.precision {precision.value}: of quantized matrices only products of 16-bit numbers are described "
+            "here; use bf16 or fp16",
         )
     sample = _sample(architecture, workload.type, workload.shape.input or Input())
     if isinstance(sample, Impossible):

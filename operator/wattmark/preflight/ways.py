@@ -13,7 +13,7 @@ TRACE_IT = "set spec.method to Traced or Auto to have it traced"
 
 def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
     """Whether the question is answered by a trace: asked for, or the only way."""
-    if spec.method is Method.CLOSED_FORM or not _traceable(spec) or unrunnable(facts):
+    if spec.method is Method.CLOSED_FORM or spec.estimated_optimizer or not _traceable(spec) or unrunnable(facts):
         return False
     if isinstance(facts.architecture, str) or facts.config is None:
         return True
@@ -24,9 +24,9 @@ def needs_trace(spec: ModelCheckSpec, facts: Facts) -> bool:
 
 
 def _traceable(spec: Spec) -> bool:
-    """Whether a trace may answer: it is of one GPU, of weights as they are and of PyTorch's optimizers, and a run does
-    not wait for one."""
-    if not isinstance(spec, ModelCheckSpec) or spec.estimated_optimizer:
+    """Whether a trace may answer, with an optimizer of PyTorch's: it is of one GPU and of weights as they are, and a
+    run does not wait for one."""
+    if not isinstance(spec, ModelCheckSpec):
         return False
     return spec.resources.gpus_per_node == 1 and spec.runtime.quantization.type is QuantizationType.NONE
 
@@ -40,6 +40,8 @@ def with_way(spec: Spec, facts: Facts, why: str) -> str:
     """Why a need is not known, and how it would be."""
     if why_not := unrunnable(facts):
         return f"{why}, and it cannot be traced: {why_not}"
+    if not _traceable(spec):
+        return why
     if isinstance(spec, ModelCheckSpec) and spec.estimated_optimizer:
         return f"{why}, and training.optimizer AdamW8Bit and Lion cannot be traced; use another"
-    return f"{why}; {TRACE_IT}" if _traceable(spec) else why
+    return f"{why}; {TRACE_IT}"
