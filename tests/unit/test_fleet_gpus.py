@@ -61,7 +61,11 @@ def test_what_people_ask_for_has_a_short_name(short: str) -> None:
         ("g6f.large", None),  # a part of a GPU
         ("Standard_NC40ads_H100_v5", "NVIDIA-H100-NVL"),
         ("Standard_ND96isr_MI300X_v5", "AMD-Instinct-MI300X"),
-        ("Standard_NV36ads_A10_v5", None),  # a part of a GPU
+        ("Standard_NC6s_v3", "Tesla-V100-PCIE-16GB"),
+        ("Standard_NC24s_v3", "Tesla-V100-PCIE-16GB"),
+        ("Standard_NV36ads_A10_v5", "NVIDIA-A10"),
+        ("Standard_NV72ads_A10_v5", "NVIDIA-A10"),
+        ("Standard_NV18ads_A10_v5", None),  # a part of a GPU
         ("m5.large", None),
         ("", None),
     ],
