@@ -21,14 +21,14 @@ from wattmark.observe import clean
 
 Answer = tuple[Question, ModelCheckStatus]
 BETWEEN = 3  # blanks from one column to the next
-QUANTIZATION = "quantization"
+LEAST_SUBJECT = 16  # cells to which a row's name may be folded
 HEADER = 16  # cells; a longer product is broken at its hyphens
 _TYPE = re.compile(r"(simulated-)?(?:NVIDIA-)?(.*)-([0-9a-zA-Z]+)-x([0-9]+)(.*)")
 
 
 @dataclass(frozen=True, slots=True)
 class _Column:
-    """A kind of node: its header, and a cell for each answer."""
+    """A header, and a cell for each answer."""
 
     header: str
     cells: tuple[Text, ...]
@@ -49,27 +49,27 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
     subject, subjects = "model", [question.spec.model.id for question, _ in answers]
     if len(set(zip(subjects, precisions, stored, strict=True))) < len(answers):
         subject, subjects = "check", [question.name for question, _ in answers]
-    quantized = any(name != "none" for name in stored)
-    needs = [_need(status) for _, status in answers]
+    rows = [_Column(subject, _texts(subjects)), _Column("precision", _texts(precisions))]
+    if any(name != "none" for name in stored):
+        rows.append(_Column("quantization", _texts(stored)))
+    rows.append(_Column("need", _texts(_need(status) for _, status in answers)))
     columns = [_Column(_header(kind), _cells(kind, answers)) for kind in _kinds(answers)]
     with printing(file) as console:
         console.print(Text(", ".join(_shared(answers))))
         # A long id is folded where it would take the place of the answers.
-        widest = max(16, console.width // 3)
-        taken = min(widest, max(map(len, subjects))) + len("precision") + max(map(len, needs)) + 3 * BETWEEN
-        taken += quantized * (max(map(len, (QUANTIZATION, *stored))) + BETWEEN)
-        for part in _parts(columns, console.width - taken):
+        widest = max(LEAST_SUBJECT, console.width // 3)
+        if _taken(rows, LEAST_SUBJECT) + max((column.width + BETWEEN for column in columns), default=0) > console.width:
+            rows = [_stacked(rows)]
+            widest = LEAST_SUBJECT
+        for part in _parts(columns, console.width - _taken(rows, widest)):
             table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-            table.add_column(subject, overflow="fold", max_width=widest)
-            table.add_column("precision", no_wrap=True)
-            if quantized:
-                table.add_column(QUANTIZATION, no_wrap=True)
-            table.add_column("need", justify="right", no_wrap=True)
+            table.add_column(rows[0].header, overflow="fold", max_width=widest)
+            for column in rows[1:]:
+                table.add_column(column.header, justify="right" if column.header == "need" else "left", no_wrap=True)
             for column in part:
-                table.add_column(column.header, overflow="fold", min_width=min(column.width, console.width // 3))
-            formats = zip(precisions, stored, strict=True) if quantized else zip(precisions, strict=True)
-            for index, (row, told, need) in enumerate(zip(subjects, formats, needs, strict=True)):
-                table.add_row(row, *told, need, *(column.cells[index] for column in part))
+                table.add_column(column.header, overflow="fold", min_width=column.width)
+            for cells in zip(*(column.cells for column in (*rows, *part)), strict=True):
+                table.add_row(*cells)
             console.print(table)
         of_rows = zip(subjects, (status for _, status in answers), strict=True)
         unanswered = {row: said(found.conditions)[ConditionType.FITS] for row, found in of_rows if not found.node_types}
@@ -87,6 +87,22 @@ def _shared(answers: Sequence[Answer]) -> list[str]:
     resolved = [answer for answer in answers if answer[1].resolved is not None]
     first, *others = (asked(*answer) for answer in resolved or answers)
     return [phrase for phrase in first if all(phrase in other for other in others)]
+
+
+def _texts(words: Iterable[str]) -> tuple[Text, ...]:
+    return tuple(map(Text, words))
+
+
+def _taken(rows: Sequence[_Column], widest: int) -> int:
+    """Cells of what each row begins with."""
+    subject, *others = rows
+    return min(widest, subject.width) + sum(column.width for column in others) + len(rows) * BETWEEN
+
+
+def _stacked(rows: Sequence[_Column]) -> _Column:
+    """What each row begins with, below one another: where there is no room for an answer beside it."""
+    cells = zip(*(column.cells for column in rows), strict=True)
+    return _Column("\n".join(column.header for column in rows), tuple(Text("\n").join(cell) for cell in cells))
 
 
 def _parts(columns: Sequence[_Column], room: int) -> Iterator[Sequence[_Column]]:
