@@ -54,6 +54,32 @@ def test_formats_and_adapters_are_told_in_words(capsys: pytest.CaptureFixture[st
     assert "bf16-mixed, matrices in nf4, AdamW, LoRA of rank 4 on AllLinear" in shown
 
 
+@pytest.mark.parametrize(("model", "mixture"), [("mixtral", True), ("mistral", False)])
+def test_experts_that_stay_as_they_are_among_quantized_matrices_are_told(
+    model: str, mixture: bool, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shown = told(capsys, "check", "--model", model, "--gpu", "H200", "--quantization", "nf4")
+    assert ("Not quantized: the mixture's experts" in shown) is mixture
+    assert "Not quantized" not in told(capsys, "check", "--model", model, "--gpu", "H200")
+
+
+OPTIONS = [
+    pytest.param("--model wav2vec2 --training", id="of a node type"),
+    pytest.param("--model mine --config {config}", id="of a question that no node type is held against"),
+    pytest.param("--model mine --config {config} --precision bf16 fp16", id="of several in a matrix"),
+]
+
+
+@pytest.mark.parametrize("arguments", OPTIONS)
+def test_what_is_to_be_set_is_told_with_its_option(
+    arguments: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "config.json").write_text('{"model_type": "opt"}', encoding="utf-8")
+    asked = arguments.format(config=tmp_path / "config.json").split()
+    shown = " ".join(told(capsys, "check", *asked, "--gpu", "L4").split())
+    assert "set spec.method (--method) to Traced or Auto" in shown
+
+
 @pytest.mark.parametrize("models", [["gpt2"], ["gpt2", "bert"]], ids=["one answer", "a matrix"])
 def test_weights_that_nobody_looked_for_are_told_once(models: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     shown = told(capsys, "check", "--model", *models, "--gpu", "L4", "--set", "model.weights=Pretrained")

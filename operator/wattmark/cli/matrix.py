@@ -14,10 +14,9 @@ from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
-from wattmark.cli.table import asked, printing, type_name, unchecked, verdict_text
+from wattmark.cli.table import asked, printing, type_name, unchecked, verdict_text, worded
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
-from wattmark.observe import clean
 
 Answer = tuple[Question, ModelCheckStatus]
 BETWEEN = 3  # blanks from one column to the next
@@ -74,7 +73,7 @@ def show(answers: Sequence[Answer], file: TextIO) -> None:
         of_rows = zip(subjects, (status for _, status in answers), strict=True)
         unanswered = {row: said(found.conditions)[ConditionType.FITS] for row, found in of_rows if not found.node_types}
         for row, why in unanswered.items():
-            console.print(Text(f"{row}: {clean(why.message)}"))
+            console.print(Text(f"{row}: {worded(why.message)}"))
         for message in dict.fromkeys(message for _, status in answers for message in unchecked(status)):
             console.print(Text(message))
 

@@ -24,6 +24,7 @@ from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
+from wattmark.estimate.quantized import EXPERTS_APART
 from wattmark.observe import clean
 
 GIB = 1 << 30
@@ -150,6 +151,9 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
             console.print(Text(f"{clean(spoke.message)}; the parts below are those of the formulas"))
         needed = [part for part in status.need.components if part.name is not ComponentName.ALLOCATOR_CACHE]
         console.print(Padding(_components(needed, console.options.ascii_only), (1, 0, 0, 2)))
+        if any(EXPERTS_APART in part.formula for part in needed):
+            kept = "Not quantized: the mixture's experts; transformers quantizes linear layers, and they are none"
+            console.print(Text(f"\n{kept}"))
         cached = sum(part.likely_bytes for part in status.need.components if part not in needed)
         if cached >= LEAST_CACHED:
             words = "more where there is room: PyTorch keeps it for later, and gives it back before memory runs out"
@@ -157,9 +161,9 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
     if status.node_types:
         console.print(_node_types(status, console.width))
         for (verdict, message), names in _explained(status.node_types).items():
-            console.print(verdict_text(verdict), Text(f"{', '.join(names)}: {clean(message)}"))
+            console.print(verdict_text(verdict), Text(f"{', '.join(names)}: {worded(message)}"))
     else:
-        console.print(Text(f"\n{fits.reason.value}: {clean(fits.message)}"))
+        console.print(Text(f"\n{fits.reason.value}: {worded(fits.message)}"))
     for message in unchecked(status):
         console.print(Text(message))
     if status.fallbacks:
@@ -172,6 +176,11 @@ def _one(console: Console, question: Question, status: ModelCheckStatus) -> None
         where = f" on {clean(fallback.node_type)}" if several else ""
         needs = f"{gibibytes(fallback.need_bytes.likely)}{where}"
         console.print(Text(f"{fallback.rank}. {clean(fallback.message)}{kept}; {needs}"))
+
+
+def worded(message: str) -> str:
+    """A message of the status, safe to show, with the option of what it says to set."""
+    return clean(message).replace("set spec.method to", "set spec.method (--method) to")
 
 
 def unchecked(status: ModelCheckStatus) -> list[str]:

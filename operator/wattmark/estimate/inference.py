@@ -61,7 +61,7 @@ def weights_part(question: Question) -> Part:
 def _apart(question: Question) -> str:
     """What of a mixture is no linear layer to transformers, and so is not quantized."""
     experts = sum(stack.layers * stack.expert_elements for stack in question.stacks)
-    return f" but {experts} of experts, which are none" if experts else ""
+    return f" but {experts} {quantized.EXPERTS_APART}" if experts else ""
 
 
 def _temporaries(question: Question) -> Part:

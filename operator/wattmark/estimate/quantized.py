@@ -18,6 +18,7 @@ SCALE_BYTES = 4
 NF4_BLOCK, SCALE_BLOCK = 64, 256  # elements that share a scale, and scales that share one
 # Tables that each NF4 matrix has for itself: 16 values of the format, and of doubly quantized scales 256 and their mean
 NF4_TABLE_BYTES, SCALE_TABLE_BYTES = 16 * 4, 256 * 4 + 4
+EXPERTS_APART = "of experts, which are none"  # in the formula of a mixture's weights, by which the table knows
 UNPACKED_ROWS = 4  # so few rows bitsandbytes multiplies without making the matrix 16-bit again, on every GPU
 
 
