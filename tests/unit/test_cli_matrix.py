@@ -3,6 +3,7 @@
 import json
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 from tests.unit.test_cli_table import plain, told
@@ -10,6 +11,7 @@ from tests.unit.test_cli_table import plain, told
 from wattmark.cli.matrix import _header
 
 ASKED = ["check", "--model", "gpt2", "x/unheard-of", "--precision", "bf16", "fp16", "--gpu", "T4", "L4", "A100-80GB:8"]
+TRAINING: dict[str, Any] = {"type": "Training", "training": {}}
 __all__ = ["plain"]  # no colour and 120 columns, here too
 
 
@@ -58,23 +60,33 @@ def test_a_column_tells_quantizations_where_there_are_some(capsys: pytest.Captur
     assert "quantization" not in told(capsys, *ASKED)
 
 
+def stored(path: Path, **specs: dict[str, Any]) -> str:
+    """A file of ModelChecks by name."""
+    items = [
+        {"apiVersion": "wattmark.dev/v1alpha1", "kind": "ModelCheck", "metadata": {"name": name}, "spec": spec}
+        for name, spec in specs.items()
+    ]
+    path.write_text(json.dumps({"kind": "List", "items": items}), encoding="utf-8")
+    return str(path)
+
+
+def test_a_workload_that_one_row_has_not_is_no_word_of_all(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    infers = {"type": "Inference", "inference": {"batchSizePerDevice": 3}}
+    specs = {"a": {"model": {"id": "gpt2"}, "workload": infers}, "b": {"model": {"id": "x/y"}, "workload": TRAINING}}
+    checks = stored(tmp_path / "checks.json", **specs)
+    assert told(capsys, "check", "-f", checks, "--gpu", "L4").startswith("batch 3, 512 tokens in, 128 out, bf16\n")
+
+
 def test_questions_about_one_model_bear_their_own_names(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    checks = [
-        {
-            "apiVersion": "wattmark.dev/v1alpha1",
-            "kind": "ModelCheck",
-            "metadata": {"name": f"batch-of-{batch}"},
-            "spec": {
-                "model": {"id": "gpt2"},
-                "workload": {"type": "Inference", "inference": {"batchSizePerDevice": batch}},
-            },
+    specs = {
+        f"batch-of-{batch}": {
+            "model": {"id": "gpt2"},
+            "workload": {"type": "Inference", "inference": {"batchSizePerDevice": batch}},
         }
         for batch in (1, 64)
-    ]
-    (tmp_path / "checks.json").write_text(json.dumps({"kind": "List", "items": checks}), encoding="utf-8")
-    rows = [
-        line.split() for line in told(capsys, "check", "-f", str(tmp_path / "checks.json"), "--gpu", "L4").splitlines()
-    ]
+    }
+    checks = stored(tmp_path / "checks.json", **specs)
+    rows = [line.split() for line in told(capsys, "check", "-f", checks, "--gpu", "L4").splitlines()]
     assert [row[0] for row in rows if row[1:2] == ["bf16"]] == ["batch-of-1", "batch-of-64"]
     assert ["check", "precision", "need"] in [row[:3] for row in rows]
 

@@ -85,7 +85,9 @@ def _shared(answers: Sequence[Answer]) -> list[str]:
     """
     resolved = [answer for answer in answers if answer[1].resolved is not None]
     first, *others = (asked(*answer) for answer in resolved or answers)
-    return [phrase for phrase in first if all(phrase in other for other in others)]
+    kinds = {question.spec.workload.type.value for question, _ in answers}
+    apart = kinds if len(kinds) > 1 else set()
+    return [phrase for phrase in first if phrase not in apart and all(phrase in other for other in others)]
 
 
 def _texts(words: Iterable[str]) -> tuple[Text, ...]:
