@@ -1,6 +1,7 @@
 """The matrix of several questions: a row each, at any width no word broken that has room."""
 
 import json
+import re
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -131,3 +132,12 @@ def test_narrow_terminals_see_whole_names_of_gpus_beside_what_a_row_is_about(
 )
 def test_names_of_node_types_are_broken_where_they_have_joints(kind: str, lines: list[str]) -> None:
     assert _header(kind).splitlines() == lines
+
+
+def test_a_tight_fit_tells_how_likely_memory_runs_out(capsys: pytest.CaptureFixture[str]) -> None:
+    sizes = ["--batch", "16", "--input-tokens", "2048", "--output-tokens", "256"]
+    shown = told(
+        capsys, "check", "--model", "meta-llama/Llama-3.1-8B", "meta-llama/Llama-3.2-3B", "--gpu", "L4", *sizes
+    )
+    (risk,) = [line.strip() for line in shown.splitlines() if "OOM" in line]
+    assert re.fullmatch(r"OOM [1-9][0-9] %", risk)

@@ -14,7 +14,7 @@ from wattmark.api.answers import NodeTypeAnswer, Verdict
 from wattmark.api.conditions import ConditionType
 from wattmark.api.modelcheck import ModelCheckStatus
 from wattmark.cli.question import Question, stored_as
-from wattmark.cli.table import asked, printing, type_name, unchecked, verdict_text, worded
+from wattmark.cli.table import asked, printing, probability, type_name, unchecked, verdict_text, worded
 from wattmark.decide.saying import said
 from wattmark.decide.summary import gibibytes
 
@@ -145,7 +145,9 @@ def _cell(answer: NodeTypeAnswer | None) -> Text:
     short = answer.headroom_bytes
     if short is None or (answer.verdict in (Verdict.DOES_NOT_FIT, Verdict.UNKNOWN) and short >= 0):
         return words + Text(f"\n{answer.reason}")
-    return words + Text(f"\n{'+' if short >= 0 else '-'}{gibibytes(abs(short))}")
+    risk, tight = answer.out_of_memory_probability, answer.verdict is Verdict.FITS_TIGHT
+    risky = f"\nOOM {probability(risk)}" if tight and risk is not None else ""
+    return words + Text(f"\n{'+' if short >= 0 else '-'}{gibibytes(abs(short))}{risky}")
 
 
 def _precision(question: Question, status: ModelCheckStatus) -> str:

@@ -276,7 +276,7 @@ def _node_types(status: ModelCheckStatus, width: int) -> Table:
     for answer, size, nodes in zip(answers, sizes, there, strict=True):
         row: list[RenderableType] = ["\n".join(wrap(type_name(answer), widest)), verdict_text(answer.verdict)]
         row += [_bar(status.need, answer)] * bars
-        row += [size, _probability(answer.out_of_memory_probability)] * numbers
+        row += [size, probability(answer.out_of_memory_probability)] * numbers
         table.add_row(*row, nodes)
     return table
 
@@ -304,7 +304,8 @@ def type_name(answer: NodeTypeAnswer) -> str:
     return clean(answer.node_type)
 
 
-def _probability(value: float | None) -> str:
+def probability(value: float | None) -> str:
+    """In whole percent, and what is next to nothing or all as that."""
     if value is None:
         return "-"
     return "< 1 %" if value < 0.01 else "> 99 %" if value > 0.99 else f"{value:.0%}".replace("%", " %")
