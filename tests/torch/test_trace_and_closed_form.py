@@ -321,6 +321,7 @@ def test_allocated_memory_of_a_training_step_is_what_a_trace_finds(
         pytest.param("gpt2", "bf16-mixed", {"optimizer": "SGDMomentum"} | FULL, id="layers computed again"),
         pytest.param("gpt_neox", "bf16-mixed", SGD, id="a matrix of its own"),
         pytest.param("llama", "bf16", {}, id="in the weights' format at once"),
+        pytest.param("t5", "bf16-mixed", SGD, id="one that two sides' words and the projection share"),
     ],
 )
 def test_allocated_memory_where_the_projections_gradient_is_most_of_it(

@@ -26,7 +26,8 @@ class Moments:
     that is still there, when `gradients` bytes of parameters' gradients are; `late` what the first layer holds at the
     end of the backward pass, when all gradients are but `missing` bytes of its own and the embeddings'; `last` what is
     there when the embeddings' come. `normed` is what there is in the backward pass of the norm behind the layers,
-    `within` at the fullest moment of the last layer's, and `behind` what is left when that is over. With checkpointing,
+    `within` at the fullest moment of the last layer's, and `behind` what is left when that is over; `encoded` what a
+    model of two sides has left when its decoder's way back is over. With checkpointing,
     `running` is what a layer of the forward pass holds beside what is saved, and `again` what is there when the last
     layer has been computed again; else both are None.
     """
@@ -40,6 +41,7 @@ class Moments:
     normed: int
     within: int
     behind: int
+    encoded: int
     bounds: tuple[float, float]
     formula: str
     running: int | None = None
@@ -54,7 +56,7 @@ def of_layers(question: Question) -> Moments:
     """The moments of a step through transformer layers."""
     formats, batch, architecture = question.formats, question.batch, question.architecture
     edges = pixels = _images(question)
-    ended = size = first = inputs = backward = normed = again = late = held = behind = 0
+    ended = size = first = inputs = backward = normed = again = late = held = behind = encoded = 0
     unfused = not question.on_gpu and formats.compute < 4 and any(run.eager for _, run in question.passes)
     for stack, run in question.passes:
         one = batch * transformer.saved(stack, run, formats)
@@ -83,6 +85,7 @@ def of_layers(question: Question) -> Moments:
         late = max(late, fullest + pixels + hidden * before)
         first += hidden * (formats.stream * (2 if post else 1) + mask)
         held = max(held, batch * transformer.held(stack, run, formats))
+        encoded = encoded or edges + ended + (inputs if question.checkpoints else size)
     projection = 0 if question.adapters else question.projection * formats.weight  # frozen weights have no gradients
     layers = edges + (inputs if question.checkpoints else size)
     kept = layers + ended
@@ -99,6 +102,7 @@ def of_layers(question: Question) -> Moments:
         normed=layers + normed,
         within=layers + (again if question.checkpoints else backward),
         behind=kept - behind,
+        encoded=encoded,
         # A tied embedding's gradient comes in two halves, the output's first; their sum is a third of their size.
         last=first + (2 * projection if question.tied else 0),
         bounds=UNFUSED if unfused else SAVED,
@@ -225,6 +229,7 @@ def of_convolutions(question: Question) -> Moments:
         normed=0,
         within=images + early,
         behind=0,
+        encoded=0,
         bounds=CONVOLUTIONS,
         formula="batch x (outputs of convolutions and activations) x B, from the plan of layers",
     )

@@ -48,6 +48,7 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
         *_last_layer(question, moments, (weights, states, before)),
         *_products(question, moments, (weights, states, before)),
         *_used_again(question, moments, (weights, states, before)),
+        *_embedded_twice(question, moments, (weights, states, before)),
         PhaseParts(
             Phase.BACKWARD,
             (
@@ -125,6 +126,23 @@ def _used_again(question: Question, moments: Moments, there: tuple[Part, ...]) -
     made = gradients_part(sums + (0 if question.accumulates else head * formats.weight))
     copies = _copies(question, without=head)
     return (PhaseParts(Phase.BACKWARD, (*there, copies, made, moments.part(moments.behind))),)
+
+
+def _embedded_twice(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
+    """Between the sides of a model that embeds the words of both, and projects on them, with one matrix.
+
+    The projection's gradient has waited; the decoder's embedding adds its own, and both are there beside their sum. The
+    encoder's copies are not gone yet, and gradients of the decoder's matrices have come.
+    """
+    encoder, decoder = question.architecture.encoder, question.architecture.decoder
+    if encoder is None or decoder is None or not question.tied or question.adapters:
+        return ()
+    formats = question.formats
+    kept = 0 if question.checkpoints or not formats.mixed else encoder.layers * _matrices(encoder) * formats.compute
+    copies = Part(ComponentName.AUTOCAST_COPIES, exact(kept), "matrices of the encoder")
+    made = 0 if question.accumulates else decoder.layers * _matrices(decoder) * formats.weight
+    gradients = gradients_part(made + 3 * question.projection * formats.weight)
+    return (PhaseParts(Phase.BACKWARD, (*there, copies, moments.part(moments.encoded), gradients)),)
 
 
 def _recomputed(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
