@@ -60,9 +60,10 @@ async def checks(number_of_nodes: int, number_of_pods: int, with_gpus: int, repe
     batches = count(64)
 
     def nowhere() -> None:
-        # Another question each time: what was asked before is remembered with its fallbacks.
-        training = {"type": "Training", "training": {"batchSizePerDevice": next(batches)}}
-        found = _answer(MODELS[0], known, training)
+        # Another batch and length each time: what was found out for either is remembered.
+        batch = next(batches)
+        sizes = {"batchSizePerDevice": batch, "input": {"text": {"inputTokens": 8 * batch}}}
+        found = _answer(MODELS[0], known, {"type": "Training", "training": sizes})
         assert found.fallbacks and not any(kind.verdict is Verdict.FITS for kind in found.node_types)
 
     return [
