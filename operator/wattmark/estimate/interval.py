@@ -56,4 +56,7 @@ def highest(sizes: "list[Interval]") -> Interval:
 
 def total(parts: "list[Interval]") -> Interval:
     """The sum of all."""
-    return Interval(sum(p.low for p in parts), sum(p.likely for p in parts), sum(p.high for p in parts))
+    low = likely = high = 0
+    for part in parts:  # once through: each phase of each estimate is added up
+        low, likely, high = low + part.low, likely + part.likely, high + part.high
+    return Interval(low, likely, high)

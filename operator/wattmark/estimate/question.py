@@ -140,7 +140,7 @@ class Question:
         """Whether layers keep only their input for the backward pass."""
         return self.resolved.gradient_checkpointing is GradientCheckpointing.FULL
 
-    @property
+    @cached_property
     def adapters(self) -> Adapters | None:
         """The adapters that are trained in place of the model's own parameters.
 

@@ -12,14 +12,25 @@ from wattmark.api.modelcheck import ModelCheckSpec
 from wattmark.api.order import Resolved
 from wattmark.api.trace import Trace
 from wattmark.api.workload import WorkloadType
-from wattmark.estimate import Gpu, Unknown, need
+from wattmark.estimate import Gpu, Reckoned, Unknown, need, reckoned
 from wattmark.estimate.traced import traced
-from wattmark.evidence import NO_EXPERIENCE, NOTHING_LEARNT, Experience, Lesson, Subject, device, informed, subject
+from wattmark.evidence import (
+    NO_EXPERIENCE,
+    NOTHING_LEARNT,
+    Experience,
+    Lesson,
+    Subject,
+    device,
+    informed,
+    must_be_offered,
+    subject,
+)
 from wattmark.fit.checks import Asked
 from wattmark.models import Architecture
 from wattmark.models.resolve import ALONE, Impossible, resolve
 
 Spec = BenchmarkJobSpec | ModelCheckSpec
+BEYOND = 2**63  # the size of what has no estimate: fits nowhere
 
 
 @dataclass(frozen=True)
@@ -39,6 +50,9 @@ class Demand:
     _needs: dict[tuple[Gpu | None, bool], Need | Unknown] = field(
         init=False, compare=False, repr=False, default_factory=dict
     )
+    _sizes: dict[tuple[Gpu | None, bool], Reckoned | Unknown] = field(
+        init=False, compare=False, repr=False, default_factory=dict
+    )
 
     @cached_property
     def subject(self) -> Subject:
@@ -56,14 +70,23 @@ class Demand:
 
     def need_on(self, gpu: Gpu | None, *, simulate: bool = True) -> Need | Unknown:
         """The need on a GPU (None: on a CPU), or why it is not known. Not to `simulate` is cheap, and no more."""
-        # Which product it is matters to earlier runs alone.
-        key = None if gpu is None else Gpu(gpu.capability), simulate
+        key = _kind(gpu), simulate
         if key not in self._needs:
             self._needs[key] = need(
                 self.architecture, self.resolved, self.spec.model.weights, key[0], simulate=simulate
             )
         found = self._needs[key]
         return found if isinstance(found, Unknown) else informed(found, self.lesson_on(gpu))
+
+    def offer_on(self, gpu: Gpu | None, *, simulate: bool = True) -> int:
+        """The high end of what a GPU must offer (None: the host): what `need_on` tells, in a fraction of the time."""
+        key = _kind(gpu), simulate
+        if key not in self._sizes:
+            self._sizes[key] = reckoned(
+                self.architecture, self.resolved, self.spec.model.weights, key[0], simulate=simulate
+            )
+        found = self._sizes[key]
+        return BEYOND if isinstance(found, Unknown) else must_be_offered(found, self.lesson_on(gpu))
 
     def asked(self, *, simulate: bool = True) -> Asked:
         """The demand in the form that the checks read."""
@@ -128,6 +151,11 @@ def demand(
     if isinstance(resolved, Impossible):
         return resolved
     return Demand(spec, architecture, config, resolved, only_asks, experience)
+
+
+def _kind(gpu: Gpu | None) -> Gpu | None:
+    """What the estimate knows of a GPU: which product it is matters to earlier runs alone."""
+    return None if gpu is None else Gpu(gpu.capability)
 
 
 def download_bytes(architecture: Architecture, config: str, model: ModelSpec) -> int | None:

@@ -18,10 +18,9 @@ from wattmark.estimate import Gpu, Unknown
 from wattmark.evidence import NO_EXPERIENCE, Experience
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.most import BEYOND
 from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
 from wattmark.fit.proposal import Move, Patch, Proposal
-from wattmark.fit.verdicts import gpu_of, judgements, surely_fit
+from wattmark.fit.verdicts import gpu_of, judgements, offered_by, surely_fit
 from wattmark.models.resolve import Impossible
 
 ENOUGH = 3  # with so many changes that help alone, no two are put together
@@ -178,22 +177,36 @@ def _first(wanted: Demand, proposals: Iterator[Proposal], grounds: tuple[Ground,
     for proposal in proposals:
         after = _after(wanted, proposal)
         # What is not simulated is cheap, and needs no more: most proposals are found too large by it, and most nodes.
-        roomy = [] if after is None else surely_fit(after.asked(simulate=False), grounds)
+        roomy = [] if after is None else _roomy(after, grounds)
         if after is None or not roomy:
             continue
         less, demand = _without_idle(wanted, proposal, after, gpu_of(roomy[0]))
         fitting = None
         if less is not proposal:
-            fitting = _fitting(less, demand, surely_fit(demand.asked(simulate=False), grounds))
+            fitting = _fitting(less, demand, _roomy(demand, grounds))
         fitting = fitting or _fitting(proposal, after, roomy)
         if fitting is not None:
             yield replace(fitting, tried=frozenset(proposal.changes))
             return
 
 
+def _roomy(demand: Demand, grounds: Iterable[Ground]) -> list[Ground]:
+    """The kinds of node on which it surely fits as long as nothing is simulated, the smallest GPU first."""
+    large = (ground for ground in grounds if _large_enough(demand, ground, simulate=False))
+    return surely_fit(demand.asked(simulate=False), large)
+
+
+def _large_enough(demand: Demand, ground: Ground, *, simulate: bool) -> bool:
+    """Whether even the high end of the need is offered: a number, known long before what all checks say is."""
+    offered = offered_by(ground, demand.spec.resources)
+    return offered is not None and demand.offer_on(gpu_of(ground), simulate=simulate) <= offered
+
+
 def _fitting(proposal: Proposal, demand: Demand, roomy: Iterable[Ground]) -> _Fitting | None:
     """Check the patched spec as any other: read, resolved, estimated, judged."""
     for ground in roomy:
+        if not _large_enough(demand, ground, simulate=True):
+            continue
         (judged,) = judgements(demand.asked(), (ground,))
         if judged.sure and judged.need is not None:
             return _Fitting(proposal, ground, judged.need, frozenset(proposal.changes))
@@ -210,16 +223,9 @@ def _without_idle(wanted: Demand, proposal: Proposal, demand: Demand, gpu: Gpu |
         if rest and part.changes[0] in _HARMLESS:
             less = reduce(_joined, rest)
             after = _after(wanted, less)
-            if after is not None and _room_asked(after, gpu) <= _room_asked(demand, gpu):
+            if after is not None and after.offer_on(gpu, simulate=False) <= demand.offer_on(gpu, simulate=False):
                 proposal, demand = less, after
     return proposal, demand
-
-
-def _room_asked(demand: Demand, gpu: Gpu | None) -> int:
-    """The most that must be offered, before anything is simulated."""
-    need = demand.need_on(gpu, simulate=False)
-    size = None if isinstance(need, Unknown) else need.required_bytes or need.host_bytes
-    return BEYOND if size is None else size.high
 
 
 def _after(wanted: Demand, proposal: Proposal) -> Demand | None:

@@ -10,13 +10,12 @@ from wattmark.api.model import Weights
 from wattmark.api.order import Resolved
 from wattmark.estimate import Gpu, Unknown, reckoned
 from wattmark.evidence import NOTHING_LEARNT, Lesson, must_be_offered
-from wattmark.fit.demand import Demand
+from wattmark.fit.demand import BEYOND, Demand
 from wattmark.models import Architecture, Family, Modality
 
 MOST_SAMPLES = 65_536  # the bounds of the API's fields
 MOST_TOKENS = 1_048_576
 FIGURES = 7  # binary ones, of a search in which each look takes milliseconds: to one part in 64
-BEYOND = 2**63  # the size of what has no estimate: fits nowhere
 
 
 class Axis(StrEnum):

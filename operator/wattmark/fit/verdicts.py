@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
+from wattmark.api.placement import ResourcesSpec
 from wattmark.estimate import Gpu, Unknown, exceedance
 from wattmark.fit.checks import CHECKS, HOST_MEMORY, MEMORY_UNKNOWN, Asked, Case, Ground, gib, on_each
 from wattmark.fit.landing import ground, places, tainted
@@ -70,24 +71,29 @@ def judgements(asked: Asked, grounds: Iterable[Ground]) -> tuple[Judgement, ...]
 
 def surely_fit(asked: Asked, grounds: Iterable[Ground]) -> list[Ground]:
     """The kinds of node on which even the high end of the need fits, the smallest GPU first."""
-    found = []
-    for case in _cases(asked, grounds):
-        need, offered = _compared(case)
-        # Of most kinds this tells, in less time than all checks take.
-        if need is not None and offered is not None and need.high <= offered and _judge(case).sure:
-            found.append((offered, case.ground))
+    known = tuple(grounds)
+    judged = zip(known, judgements(asked, known), strict=True)
+    found = [(one.offered or 0, ground) for ground, one in judged if one.sure]
     found.sort(key=itemgetter(0))
     return [ground for _, ground in found]
 
 
 def roomiest(asked: Asked, grounds: Iterable[Ground]) -> tuple[Ground, int] | None:
     """The kind of node with the most to offer of those that nothing but memory speaks against, and how much that is."""
-    offers = [(offered, case) for case in _cases(asked, grounds) if (offered := _compared(case)[1]) is not None]
+    offers = [(offered, one) for one in grounds if (offered := offered_by(one, asked.resources)) is not None]
     # The first of equal ones; the others need not be judged.
-    for offered, case in sorted(offers, key=itemgetter(0), reverse=True):
-        if _judge(case).about_memory:
-            return case.ground, offered
+    for offered, one in sorted(offers, key=itemgetter(0), reverse=True):
+        if judgements(asked, (one,))[0].about_memory:
+            return one, offered
     return None
+
+
+def offered_by(ground: Ground, resources: ResourcesSpec) -> int | None:
+    """A GPU's memory; without GPUs the host memory that one node or the limit gives. None where it is not known."""
+    if ground.offer is not None:
+        return ground.offer.memory_bytes
+    largest, limit = ground.host_bytes, quantity(resources.memory)
+    return (largest if limit is None else min(largest, int(limit))) or None
 
 
 def _cases(asked: Asked, grounds: Iterable[Ground]) -> Iterator[Case]:
@@ -153,15 +159,12 @@ def _answer(asked: Asked, kind: NodeType, landing: tuple[Member, ...], judged: J
 
 
 def _compared(case: Case) -> tuple[BytesEstimate | None, int | None]:
-    """The need and what is offered: a GPU's memory; without GPUs the host memory that one node or the limit gives."""
+    """The need and what is offered to hold it."""
     offer = case.ground.offer
     # What is known of CUDA says nothing of ROCm.
     need = None if isinstance(case.need, Unknown) or (offer and offer.resource == AMD) else case.need
-    if offer is not None:
-        return (None if need is None else need.required_bytes), offer.memory_bytes
-    largest, limit = case.ground.host_bytes, quantity(case.asked.resources.memory)
-    offered = largest if limit is None else min(largest, int(limit))
-    return (None if need is None else need.host_bytes), offered or None
+    size = None if need is None else need.host_bytes if offer is None else need.required_bytes
+    return size, offered_by(case.ground, case.asked.resources)
 
 
 def _room(case: Case, need: BytesEstimate | None, offered: int | None) -> tuple[Verdict, str, str]:
