@@ -93,7 +93,7 @@ def _fallbacks(question: _Question) -> tuple[Fallback, ...]:
     short = any(judged.verdict in (Verdict.DOES_NOT_FIT, Verdict.FITS_TIGHT) for judged in now)
     if not short or any(judged.sure for judged in now):
         return ()
-    found = list(chain(_alone(wanted, grounds), _on_what_preserves(wanted, grounds)))
+    found = _with_one(wanted, grounds)
     if len(_without_surplus(found)) < ENOUGH:
         enough = {fitting.tried for fitting in found}
         found += islice(_in_pairs(wanted, grounds, enough), MOST_FALLBACKS)
@@ -124,23 +124,32 @@ def _rank(fitting: _Fitting) -> tuple[bool, list[int], int, list[int]]:
     return fitting.proposal.changes_result, severities, -len(order) if severities else len(order), order
 
 
-def _alone(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
-    """One change each."""
-    for move in MOVES:
-        yield from _first(wanted, move(wanted, grounds), grounds)
+def _with_one(wanted: Demand, grounds: tuple[Ground, ...]) -> list[_Fitting]:
+    """One change each: alone, and on top of those that change no result, first those of them that cost nothing."""
+    base, free = _all(PRESERVING, wanted, grounds), _all(FREE, wanted, grounds)
+    together = [] if base is None else list(_first(wanted, iter([base]), grounds))
+    on_all = {} if base is None else _on_top(wanted, base, MOVES, grounds)
+    # What does not fit beside all that changes no result does not fit without it: that only ever saves.
+    vain = {move for move, found in on_all.items() if not found}
+    if base is not None and not together:
+        vain |= set(PRESERVING)
+    found = [one for move in MOVES if move not in vain for one in _first(wanted, move(wanted, grounds), grounds)]
+    if free is not None and base is not None and free.patch != base.patch:
+        if together:
+            found += _first(wanted, iter([free]), grounds)
+        found += chain(*_on_top(wanted, free, (m for m in MOVES if m not in {*ON_ALL, *vain}), grounds).values())
+    return [*found, *together, *chain(*on_all.values())]
 
 
-def _on_what_preserves(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[_Fitting]:
-    """The changes together that change no result, first those that cost nothing; and each other change on top."""
-    for moves in (FREE, PRESERVING):
-        base = _all(moves, wanted, grounds)
-        after = None if base is None else _after(wanted, base)
-        if base is None or after is None:
-            continue
-        yield from _first(wanted, iter([base]), grounds)
-        for move in MOVES:
-            if move not in PRESERVING and (moves is PRESERVING or move not in ON_ALL):
-                yield from _first(wanted, (_joined(base, more) for more in move(after, grounds)), grounds)
+def _on_top(
+    wanted: Demand, base: Proposal, moves: Iterable[Move], grounds: tuple[Ground, ...]
+) -> dict[Move, list[_Fitting]]:
+    """What fits with one more change, by which it is; without those that propose nothing there."""
+    after = _after(wanted, base)
+    if after is None:
+        return {}
+    more = {move: [_joined(base, one) for one in move(after, grounds)] for move in moves if move not in PRESERVING}
+    return {move: list(_first(wanted, iter(every), grounds)) for move, every in more.items() if every}
 
 
 def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...], enough: Container[frozenset[Change]]) -> Iterator[_Fitting]:
