@@ -7,7 +7,7 @@ from operator import itemgetter
 from wattmark.api.answers import BytesEstimate, Need, NodeTypeAnswer, Source, Verdict
 from wattmark.api.placement import ResourcesSpec
 from wattmark.estimate import Gpu, Unknown, exceedance
-from wattmark.fit.checks import CHECKS, HOST_MEMORY, MEMORY_UNKNOWN, Asked, Case, Ground, gib, on_each
+from wattmark.fit.checks import CHECKS, GIB, HOST_MEMORY, MEMORY_UNKNOWN, Asked, Case, Ground, gib, on_each
 from wattmark.fit.landing import ground, places, tainted
 from wattmark.fleet.nodes import Member, NodeType
 from wattmark.fleet.offers import AMD
@@ -70,11 +70,14 @@ def judgements(asked: Asked, grounds: Iterable[Ground]) -> tuple[Judgement, ...]
 
 
 def surely_fit(asked: Asked, grounds: Iterable[Ground]) -> list[Ground]:
-    """The kinds of node on which even the high end of the need fits, the smallest GPU first."""
+    """The kinds of node on which even the high end of the need fits, the smallest GPU first.
+
+    Of those that are equally large, to a GiB, the one with the most: for that one, too, `roomiest` is asked what fits.
+    """
     known = tuple(grounds)
     judged = zip(known, judgements(asked, known), strict=True)
     found = [(one.offered or 0, ground) for ground, one in judged if one.sure]
-    found.sort(key=itemgetter(0))
+    found.sort(key=lambda one: (round(one[0] / GIB), -one[0]))
     return [ground for _, ground in found]
 
 
