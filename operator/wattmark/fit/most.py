@@ -105,28 +105,31 @@ def nearly_largest(size: Callable[[int], int], least: Callable[[int], int], room
     """The largest n of FIGURES binary figures with size(n) <= room; 0 where there is none.
 
     `size` is dear, and may fall here and there by a little; `least` is cheap, never falls and is never above it. What
-    lies between the two grows evenly from one end to the other, as far as is known; where the same end has moved twice
-    it does not, and the middle is looked at. Few n are looked at, and the same ones where the room or the size is a
+    lies between the two grows evenly from one end to the other, as far as is known; where the same end moves again it
+    does not, and twice as far is gone each time. Few n are looked at, and the same ones where the room or the size is a
     little different: what was found out for them is remembered.
     """
     most = largest(least, room, most)
-    low, high, at, halve, fitted = 0, most + 1, _rounded(most), False, None
-    more: dict[int, int] = {}
+    low, high, at, fitted, again = 0, most + 1, _rounded(most), None, 0
+    more = {0: 0}
     while low < at:
         more[at] = size(at) - least(at)
         fits = least(at) + more[at] <= room
         low, high = (at, high) if fits else (low, at)
-        halve, fitted = fits is fitted and not halve, fits
-        guess = (low + high) // 2 if halve else largest(partial(_expected, least, more, low, high), room, most)
+        again, fitted = again + 1 if fits is fitted else 0, fits
+        guess = largest(partial(_expected, least, more, low, high), room, most)
+        if again:
+            reach = max(2 * abs(guess - at), _step(at)) << again - 1
+            guess = at + reach if fits else at - reach
         at = min(max(_rounded(guess), low + _step(low)), _rounded(high - 1))
     return low
 
 
 def _expected(least: Callable[[int], int], more: Mapping[int, int], low: int, high: int, n: int) -> int:
     """The size of n between two ends: the cheap one, and how much `more` the dear one is at the ends that are known."""
-    below, above = more.get(low), more.get(high)
-    if below is None or above is None:
-        return least(n) + (below or above or 0)
+    below, above = more[low], more.get(high)
+    if above is None:
+        return least(n) + below
     return least(n) + below + (above - below) * (n - low) // (high - low)
 
 
