@@ -103,7 +103,7 @@ class _Step:
     @property
     def matrix(self) -> int:
         """Bytes of the gradient that a layer has at its fullest: that of its largest matrix."""
-        return 0 if self.question.adapters else self.question.largest_matrix * self.question.formats.compute
+        return 0 if self.question.adapters else self.question.fixed.largest_matrix * self.question.formats.compute
 
     def forward(self) -> Iterator[PhaseParts]:
         """The root unit's gathering, the last layer, and the loss; the last gathering's result outlives its use."""

@@ -122,7 +122,7 @@ def _missing(question: Question, projection: int) -> int:
     if question.adapters:
         return 0
     weight, mixture = question.formats.weight, any(stack.experts for stack in question.stacks)
-    own = (question.layer_matrices - (0 if mixture else question.largest_matrix)) * weight
+    own = (question.layer_matrices - (0 if mixture else question.fixed.largest_matrix)) * weight
     own += sum(stack.expert_elements for stack in question.stacks) * weight
     return own + question.count.embedding * weight - (projection if question.tied else 0)
 
@@ -132,7 +132,7 @@ def _classifier_gradients(question: Question) -> int:
     if question.adapters or question.projection:
         return 0
     head = sum(weight.elements * weight.count for weight in question.architecture.head_weights(question.head))
-    return head * question.formats.weight + question.largest_matrix * question.formats.compute
+    return head * question.formats.weight + question.fixed.largest_matrix * question.formats.compute
 
 
 def _biases(stack: Stack, run: Pass, formats: Formats) -> int:
@@ -161,7 +161,7 @@ def _fullest_backward(question: Question, stack: Stack, run: Pass) -> int:
         fullest = layer_backward.fullest_backward(stack, run, formats, post=stack.post_norms, again=again)
         # Before the last matrix's gradient, which is counted beside.
         behind = batch * layer_backward.behind_backward(stack, run, formats)
-        return max(batch * fullest, behind - (question.largest_matrix * formats.weight if trained else 0))
+        return max(batch * fullest, behind - (question.fixed.largest_matrix * formats.weight if trained else 0))
     around, within, ending = layer_backward.mixture_backward(stack, run, formats, again=again)
     # With FullyShardedDataParallel a layer's gradients are counted where they are divided.
     divided = question.resolved.parallelism is ParallelismType.FSDP

@@ -17,6 +17,7 @@ from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.loading import rests_of_blocks
 from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
 from wattmark.estimate.simulation.reserved import least as least_reserved
+from wattmark.estimate.stored import Itself
 from wattmark.estimate.transformer import HELD_WIDTHS
 from wattmark.models import Architecture, Family, Head
 
@@ -89,7 +90,7 @@ def reckoned(
 def _reckoned(
     architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None, *, simulate: bool, replay: bool
 ) -> Reckoned | Unknown:
-    itself = _Itself(architecture)
+    itself = Itself(architecture)
     found = _once(itself, resolved, weights, gpu is not None)
     if isinstance(found, Unknown):
         return found
@@ -121,21 +122,6 @@ def _reckoned(
     return on_gpu(each, peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
 
 
-class _Itself:
-    """An architecture that is equal to itself alone: to compare two takes longer than to estimate."""
-
-    __slots__ = ("architecture",)
-
-    def __init__(self, architecture: Architecture) -> None:
-        self.architecture = architecture
-
-    def __hash__(self) -> int:
-        return id(self.architecture)
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, _Itself) and self.architecture is other.architecture
-
-
 @dataclass(frozen=True, slots=True)
 class _Asked:
     """A question with its fullest phase, the highest ends of all phases and of each, and the bytes of its logits where
@@ -150,7 +136,7 @@ class _Asked:
 
 # The same is asked for each kind of GPU, one after another, and no phase depends on which it is.
 @lru_cache(16)
-def _once(of: _Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _Asked | Unknown:
+def _once(of: Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _Asked | Unknown:
     question = Question(of.architecture, resolved, weights, on_gpu)
     every = phases(question)
     if isinstance(every, Unknown):
@@ -195,13 +181,13 @@ def _in_blocks(question: Question, phase: PhaseParts, rests: int) -> PhaseParts:
 # The same is asked for each GPU with as large a workspace, at either end of each search for what fits, and again when
 # another run has spoken. A few hundred bytes each.
 @lru_cache(2048)
-def _simulated(of: _Itself, resolved: Resolved, weights: Weights, scratch: int) -> Simulated | None:
+def _simulated(of: Itself, resolved: Resolved, weights: Weights, scratch: int) -> Simulated | None:
     found = _once(of, resolved, weights, True)
     return None if isinstance(found, Unknown) else reserved(found.question, scratch)
 
 
 @lru_cache(2048)
-def _least(of: _Itself, resolved: Resolved, weights: Weights, scratch: int, simulated: Simulated) -> int:
+def _least(of: Itself, resolved: Resolved, weights: Weights, scratch: int, simulated: Simulated) -> int:
     found = _once(of, resolved, weights, True)
     assert not isinstance(found, Unknown)  # it was simulated
     return least_reserved(found.question, scratch, simulated)

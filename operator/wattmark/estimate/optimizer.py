@@ -20,11 +20,11 @@ def states(question: Question) -> Part:
         case Optimizer.SGD_MOMENTUM:
             return Part(ComponentName.OPTIMIZER, exact(count * size), f"momentum: {count} parameters x {size} B")
         case Optimizer.ADAFACTOR:
-            elements = sum(weight.count * _factored(weight, question) for weight in question.trained)
+            elements = sum(weight.count * _factored(weight, question) for weight in question.fixed.trained)
             formula = f"Adafactor: {elements} rows and columns of matrices, elements of vectors x {size} B"
             return Part(ComponentName.OPTIMIZER, exact(elements * size), formula)
         case Optimizer.ADAMW_8BIT:
-            tensors = [tensor for weight in question.trained for tensor in _tensors(weight, question)]
+            tensors = [tensor for weight in question.fixed.trained for tensor in _tensors(weight, question)]
             formula = f"AdamW in 8 bits: 2 states x {count} parameters x 1 B, 4 B in small tensors, and scales"
             return Part(ComponentName.OPTIMIZER, exact(2 * sum(n * _byte_state(size) for size, n in tensors)), formula)
         case Optimizer.LION:
@@ -38,7 +38,7 @@ def unknown_state(question: Question) -> str | None:
     """Why the size of the states is not known, None where it is."""
     if question.resolved.optimizer is not Optimizer.ADAFACTOR:
         return None
-    convolutions = (weight for weight in question.trained if weight.kind is Kind.CONVOLUTION)
+    convolutions = (weight for weight in question.fixed.trained if weight.kind is Kind.CONVOLUTION)
     odd = next((weight.name for weight in convolutions if question.kernel(weight) is None), None)
     return odd and f"the closed form does not know the kernel of {odd}, which the size of Adafactor's state depends on"
 
@@ -78,7 +78,7 @@ def _tensors(weight: Weights, question: Question) -> tuple[tuple[int, int], ...]
     Where one matrix gives query, key and value its three parts are counted apart, and so are their biases: that matters
     where a part is small and the whole is not.
     """
-    together = question.experts_together(weight)
+    together = question.fixed.experts_together(weight)
     size = weight.outputs * weight.inputs * together
     bias = ((weight.outputs, weight.count),) if weight.bias else ()
     return (size, weight.count // together), *bias
@@ -93,15 +93,15 @@ def step_temporaries(question: Question) -> Part:
     update is still there, and its new means. The others update in place, bitsandbytes' in one kernel for each tensor.
     """
     size = question.formats.weight
-    every, largest = question.trained_elements * size, question.largest_tensor * size
-    pair = question.largest_neighbours * size
+    every, largest = question.trained_elements * size, question.fixed.largest_tensor * size
+    pair = question.fixed.largest_neighbours * size
     match question.resolved.optimizer:
         case Optimizer.SGD | Optimizer.SGD_MOMENTUM:
             return Part(ComponentName.WORKSPACE, exact(0), "SGD updates in place")
         case Optimizer.ADAMW_FUSED | Optimizer.ADAMW_8BIT | Optimizer.LION:
             return Part(ComponentName.WORKSPACE, exact(0), "a fused optimizer updates in place")
         case Optimizer.ADAFACTOR:
-            means = max(_factored(weight, question) for weight in question.trained) * size
+            means = max(_factored(weight, question) for weight in question.fixed.trained) * size
             formula = "Adafactor: updates of two tensors, one after the other, and one's new means"
             return Part(ComponentName.WORKSPACE, spread(pair + means, 0.5, 1), formula)
         case Optimizer.ADAMW | None:

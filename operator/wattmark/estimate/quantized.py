@@ -40,8 +40,8 @@ def matrices(question: Question) -> tuple[Weights, ...]:
     """
     if question.resolved.quantization is None:
         return ()
-    kept = question.kept_wide
-    return tuple(weight for weight in question.linear if weight.per is not Per.LOGITS_TOKEN and weight not in kept)
+    linear, kept = question.fixed.linear, question.kept_wide
+    return tuple(weight for weight in linear if weight.per is not Per.LOGITS_TOKEN and weight not in kept)
 
 
 def elements(question: Question) -> int:

@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass, replace
 from functools import cached_property
-from itertools import pairwise
 
 from wattmark.api import model
 from wattmark.api.order import Resolved
@@ -10,27 +9,23 @@ from wattmark.api.runtime import Attention, QuantizationType
 from wattmark.api.training import GradientCheckpointing, LoraTargets
 from wattmark.api.workload import Cache, WorkloadType
 from wattmark.estimate.formats import Formats, formats
+from wattmark.estimate.stored import Itself, Stored, stored
 from wattmark.estimate.transformer import Adapters, Pass
 from wattmark.models import (
     Architecture,
     Family,
     Head,
-    Kind,
     ParameterCount,
     Stack,
     Weights,
     head_for,
-    parameters,
     stored_weights,
 )
 
 
 @dataclass(frozen=True)
 class Question:
-    """Sizes of one run on one device; `on_gpu` is False for a run on the CPU.
-
-    What goes over all weights is counted once: a model may have thousands, and one estimate asks many times.
-    """
+    """Sizes of one run on one device; `on_gpu` is False for a run on the CPU."""
 
     architecture: Architecture
     resolved: Resolved
@@ -72,12 +67,6 @@ class Question:
         layers = sum(stack.layers for stack in self.stacks)
         head = 0 if self.tied else self.projection
         return (self.count.linear - head) // layers if layers else 0
-
-    @property
-    def largest_matrix(self) -> int:
-        """Elements of the largest matrix within a layer."""
-        # A layer that is run again and again has no share of its own in `layer_matrices`.
-        return max((weight.outputs * weight.inputs for weight in self.layers if weight.count > 1), default=0)
 
     def kernel(self, weight: Weights) -> tuple[int, int] | None:
         """Height and width of a convolution's kernel, None where the model's plan does not tell."""
@@ -160,105 +149,37 @@ class Question:
         return head_for(self.architecture, self.resolved.workload_type, self.resolved.analysis)
 
     @cached_property
-    def count(self) -> ParameterCount:
-        """The model's parameters, with the head that the workload takes."""
-        return parameters(self.architecture, self.head, pretrained=self.pretrained)
+    def fixed(self) -> Stored:
+        """What is the same for every batch and length."""
+        return stored(Itself(self.architecture), self.head, self.pretrained, self.adapters)
 
     @property
-    def largest_neighbours(self) -> int:
-        """Elements of the two largest trained tensors that follow one another; behind a matrix comes its bias."""
-        sizes: list[int] = []
-        for weight in self.trained:
-            # Gate and up follow one another in a layer; what each layer has once does not follow its like.
-            layers = self.stacks[-1].layers if self.stacks and weight.kind is Kind.LINEAR else weight.count
-            for _ in range(min(2, max(1, weight.count // layers))):
-                sizes += [self._elements(weight), *([weight.outputs] if weight.bias else [])]
-        return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
+    def count(self) -> ParameterCount:
+        """The model's parameters, with the head that the workload takes."""
+        return self.fixed.count
 
-    @cached_property
-    def trained(self) -> tuple[Weights, ...]:
-        """The tensors that a training step updates: all that are stored, or the adapters' two matrices each.
-
-        Fused matrices have one adapter; query, key and value are counted as three where one matrix gives them, and so
-        are gate and up: too much by 2 (or 1) times rank x hidden in such a layer.
-        """
-        if self.adapters is None:
-            return self.stored
-        names = ("attention", "cross", "mlp") if self.adapters.mlp else ("attention", "cross")
-        return tuple(
-            adapter
-            for weight in self.layers
-            if any(f".{name}." in weight.name for name in names)
-            for adapter in (
-                Weights(f"{weight.name}.a", Kind.LINEAR, self.adapters.rank, weight.inputs, count=weight.count),
-                Weights(f"{weight.name}.b", Kind.LINEAR, weight.outputs, self.adapters.rank, count=weight.count),
-            )
-        )
-
-    @cached_property
+    @property
     def trained_elements(self) -> int:
         """Elements of all tensors that a training step updates."""
-        return sum(weight.elements * weight.count for weight in self.trained)
+        return self.fixed.trained_elements
 
     @property
     def pretrained(self) -> bool:
         """Whether the weights are a checkpoint's."""
         return self.weights is model.Weights.PRETRAINED
 
-    @cached_property
-    def stored(self) -> tuple[Weights, ...]:
-        """The tensors that are stored, tied ones once."""
-        return stored_weights(self.architecture, self.head, pretrained=self.pretrained)
-
     @property
     def kept_wide(self) -> tuple[Weights, ...]:
         """Matrices that a class keeps out of quantization (transformers' _keep_in_fp32_modules): T5's second ones."""
         if self.architecture.model_type not in ("t5", "umt5"):
             return ()
-        return tuple(weight for weight in self.stored if weight.name.endswith(".mlp.down"))
-
-    @cached_property
-    def linear(self) -> tuple[Weights, ...]:
-        """The linear layers that are stored; those that are joint in the class, as query, key and value, are one."""
-        fused = any(stack.fused_projections for stack in self.stacks)
-        gates = any(stack.fused_gate for stack in self.stacks)
-        found: list[Weights] = []
-        for weight in self.stored:
-            part = weight.name.rpartition(".")[2]
-            if weight.kind is not Kind.LINEAR:
-                continue
-            if fused and part in ("key", "value") and found:
-                found[-1] = replace(found[-1], outputs=found[-1].outputs + weight.outputs)
-            elif gates and part == "up":
-                found.append(replace(weight, outputs=2 * weight.outputs, count=weight.count // 2))
-            else:
-                found.append(weight)
-        return tuple(found)
-
-    @cached_property
-    def layers(self) -> tuple[Weights, ...]:
-        """The matrices of the transformer layers."""
-        parts = (".attention.", ".cross.", ".mlp.")
-        linear = (weight for weight in self.architecture.body if weight.kind is Kind.LINEAR)
-        return tuple(weight for weight in linear if any(part in weight.name for part in parts))
-
-    @cached_property
-    def largest_tensor(self) -> int:
-        """Elements of the largest single tensor that is trained."""
-        return max(self._elements(weight) for weight in self.trained)
-
-    def experts_together(self, weight: Weights) -> int:
-        """How many of the equal matrices are one tensor: the experts of a layer, else each is one."""
-        return weight.count // self.stacks[-1].layers if weight.kind is Kind.EXPERT else 1
-
-    def _elements(self, weight: Weights) -> int:
-        """Elements of one tensor."""
-        return self.experts_together(weight) * weight.outputs * weight.inputs
+        every = stored_weights(self.architecture, self.head, pretrained=self.pretrained)
+        return tuple(weight for weight in every if weight.name.endswith(".mlp.down"))
 
     @cached_property
     def stacks(self) -> tuple[Stack, ...]:
         """The transformer stacks, in the order in which they run."""
-        return tuple(stack for stack in (self.architecture.encoder, self.architecture.decoder) if stack)
+        return self.architecture.stacks
 
     def eager(self, stack: Stack) -> bool:
         """Whether attention scores are materialized.

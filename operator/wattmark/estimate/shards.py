@@ -8,10 +8,23 @@ from typing import Self
 from wattmark.api.training import Optimizer
 from wattmark.estimate.parts import UNDIVIDED, Unknown
 from wattmark.estimate.question import Question
+from wattmark.estimate.stored import Stored
 from wattmark.models import Kind, Weights
 
 # Whose states are as the parameters, element by element, so that a part of these has that part of those.
 _ELEMENTWISE = (Optimizer.ADAMW, Optimizer.ADAMW_FUSED, Optimizer.SGD, Optimizer.SGD_MOMENTUM)
+
+
+@dataclass(frozen=True, eq=False)
+class _Divided(Stored):
+    """What is stored where only tensors of these `sizes` are trained."""
+
+    sizes: tuple[tuple[int, int], ...]
+
+    @cached_property
+    def trained(self) -> tuple[Weights, ...]:
+        """The parts of tensors that this GPU updates, as vectors."""
+        return tuple(Weights("shard", Kind.OTHER, size, count=count) for size, count in self.sizes)
 
 
 @dataclass(frozen=True)
@@ -26,9 +39,9 @@ class Shard(Question):
         return cls(question.architecture, question.resolved, question.weights, question.on_gpu, tuple(sizes))
 
     @cached_property
-    def trained(self) -> tuple[Weights, ...]:
-        """The parts of tensors that this GPU updates, as vectors."""
-        return tuple(Weights("shard", Kind.OTHER, size, count=count) for size, count in self.sizes)
+    def fixed(self) -> Stored:
+        """What is stored, of which these parts are trained."""
+        return _Divided(self.architecture, self.head, self.pretrained, self.adapters, self.sizes)
 
 
 def elementwise(question: Question) -> Unknown | None:

@@ -1,11 +1,13 @@
 """The parameters as the framework's model has them, one by one: what is divided among GPUs is divided by their rows."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from wattmark.estimate.parts import UNDIVIDED, Unknown
 from wattmark.estimate.question import Question
-from wattmark.models import Family, Kind, Stack, Weights
+from wattmark.estimate.stored import Stored
+from wattmark.models import Architecture, Family, Kind, Stack, Weights
 
 # What of a weight's name tells that each layer has its own.
 _OF_LAYERS = {"attention", "cross", "mlp", "norms", "norms_behind"}
@@ -56,40 +58,43 @@ def units(question: Question, *, shared: bool = False) -> Units | Unknown:
 
     Of layers that share their parameters, which nothing divides, those that are stored if they may be `shared`.
     """
-    architecture = question.architecture
+    return _units(question.fixed, shared)
+
+
+# Asked for each batch and length. Of one search, some kilobytes each.
+@lru_cache(32)
+def _units(fixed: Stored, shared: bool) -> Units | Unknown:
+    architecture, frozen = fixed.architecture, fixed.adapters is not None
     kind = architecture.model_type
-    if not question.stacks or architecture.audio is not None:
+    if not architecture.stacks or architecture.audio is not None:
         return Unknown(f"the closed form does not know how a model of type {kind} is divided; use {UNDIVIDED}")
-    weights = [weight for weight in question.stored if _of_layers(weight)]
-    rest = tuple(tensor for weight in question.stored if not _of_layers(weight) for tensor in _outside(weight))
-    adapters = question.trained if question.adapters else ()
+    weights = [weight for weight in fixed.weights if _of_layers(weight)]
+    rest = tuple(tensor for weight in fixed.weights if not _of_layers(weight) for tensor in _outside(weight))
+    adapters = fixed.trained if frozen else ()
     layers = []
-    for stack in question.stacks:
-        own = [weight for weight in weights if _belongs(weight, stack, question)]
+    for stack in architecture.stacks:
+        own = [weight for weight in weights if _belongs(weight, stack, architecture)]
         copies = min(weight.count for weight in own)
         if copies < stack.layers and not shared:
             return Unknown(f"the closed form does not know how shared layers ({kind}) are divided; use {UNDIVIDED}")
-        inner = tuple(_within(own, stack, question, copies))
+        inner = tuple(_within(own, stack, architecture, copies))
         added = tuple(
             Tensor(weight.outputs, weight.inputs, weight.count // copies)
             for weight in adapters
-            if _belongs(weight, stack, question)
+            if _belongs(weight, stack, architecture)
         )
-        frozen = tuple(Tensor(t.rows, t.columns, t.count, trained=question.adapters is None) for t in inner)
-        layers.append((copies, (*frozen, *added)))
-    return Units(
-        tuple(layers), tuple(Tensor(t.rows, t.columns, t.count, trained=question.adapters is None) for t in rest)
-    )
+        layers.append((copies, (*(replace(tensor, trained=not frozen) for tensor in inner), *added)))
+    return Units(tuple(layers), tuple(replace(tensor, trained=not frozen) for tensor in rest))
 
 
 def _of_layers(weight: Weights) -> bool:
     return not _OF_LAYERS.isdisjoint(weight.name.split("."))
 
 
-def _belongs(weight: Weights, stack: Stack, question: Question) -> bool:
-    if question.architecture.family is not Family.ENCODER_DECODER:
+def _belongs(weight: Weights, stack: Stack, architecture: Architecture) -> bool:
+    if architecture.family is not Family.ENCODER_DECODER:
         return True
-    return weight.name.startswith("decoder.") == (stack is question.architecture.decoder)
+    return weight.name.startswith("decoder.") == (stack is architecture.decoder)
 
 
 def _outside(weight: Weights) -> Iterator[Tensor]:
@@ -106,9 +111,9 @@ def _plain(weight: Weights, count: int) -> Iterator[Tensor]:
         yield Tensor(weight.outputs, 1, count)
 
 
-def _within(weights: list[Weights], stack: Stack, question: Question, copies: int) -> Iterator[Tensor]:
+def _within(weights: list[Weights], stack: Stack, architecture: Architecture, copies: int) -> Iterator[Tensor]:
     """One layer's parameters: some matrices are one, a mixture's experts are, and GPT-2's stand on their side."""
-    sideways = question.architecture.model_type == "gpt2"
+    sideways = architecture.model_type == "gpt2"
     joined: list[Weights] = []
     for weight in weights:
         count = weight.count // copies

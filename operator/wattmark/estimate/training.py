@@ -28,10 +28,10 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
     behind = moments.gradients // question.formats.weight if question.architecture.convolutions else 0
     there = _copies(question, without=behind) if behind else _kept_copies(question)
     # A convolution's gradient is made in autocast's format and cast.
-    narrow = question.largest_tensor * question.formats.compute if behind and question.formats.mixed else 0
+    narrow = question.fixed.largest_tensor * question.formats.compute if behind and question.formats.mixed else 0
     started = weights, states, before, there, moments.part(moments.early)
     # A new gradient is added to the old one, and gone then.
-    largest = question.largest_tensor * question.formats.weight
+    largest = question.fixed.largest_tensor * question.formats.weight
     late = every if question.accumulates else gradients_part(size - moments.missing)
     last = gradients_part(size + (largest if question.accumulates else 0))
     return (
@@ -115,7 +115,7 @@ def _used_again(question: Question, moments: Moments, there: tuple[Part, ...]) -
     layer adds and the new sum, in the format in which matrices are multiplied. The head's gradients are there, its
     copies gone.
     """
-    shared = [weight for weight in question.layers if weight.passes > weight.count]
+    shared = [weight for weight in question.fixed.layers if weight.passes > weight.count]
     if not shared or question.adapters:
         return ()
     formats = question.formats

@@ -327,6 +327,11 @@ class Architecture:
         """Whether positions have embeddings of their own, which are added to those of words."""
         return any(one.kind is Kind.EMBEDDING and one.name == "embeddings.position" for one in self.body)
 
+    @property
+    def stacks(self) -> tuple[Stack, ...]:
+        """The transformer stacks, in the order in which they run."""
+        return tuple(stack for stack in (self.encoder, self.decoder) if stack)
+
     def head_weights(self, head: Head) -> tuple[Weights, ...]:
         """The weights that this head adds; KeyError where this kind of model has no such head."""
         return dict(self.heads)[head]

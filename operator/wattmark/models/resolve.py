@@ -54,8 +54,8 @@ def resolve(
     sample = _sample(architecture, workload.type, workload.shape.input or Input())
     if isinstance(sample, Impossible):
         return sample
-    stacks = [stack for stack in (architecture.encoder, architecture.decoder) if stack]
-    unfused = architecture.convolutions or architecture.inverted or any(stack.unfused_attention for stack in stacks)
+    scored = any(stack.unfused_attention for stack in architecture.stacks)
+    unfused = architecture.convolutions or architecture.inverted or scored
     if runtime.attention is Attention.SDPA and unfused:
         return Impossible(Reason.IMPOSSIBLE_ATTENTION, no_fused_attention(architecture))
     training = workload.training

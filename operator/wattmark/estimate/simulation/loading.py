@@ -54,7 +54,7 @@ def in_order(question: Question, found: Units) -> Parts:
         one, other = found.layers
         return (1, (words, bias)), one, (1, (norm, behind[0])), other, (1, tuple(behind[1:]))
     ((stack, _),) = question.passes
-    embeddings = (weight for weight in question.stored if weight.name.startswith("embeddings."))
+    embeddings = (weight for weight in question.fixed.weights if weight.name.startswith("embeddings."))
     first = sum(2 if weight.bias and weight.kind is not Kind.OTHER else 1 for weight in embeddings)
     ((count, inner),) = found.layers
     if stack.fused_projections and question.adapters is None:

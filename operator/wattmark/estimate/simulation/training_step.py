@@ -299,7 +299,7 @@ def steps(question: Question, found: Units) -> Steps:
 
 def _inputs(question: Question) -> Inputs:
     """What a classifier embeds."""
-    rows = {weight.name: weight.outputs for weight in question.stored if weight.name.startswith("embeddings.")}
+    rows = {weight.name: weight.outputs for weight in question.fixed.weights if weight.name.startswith("embeddings.")}
     return Inputs(
         rows.get("embeddings.word", 0),
         rows.get("embeddings.token_type", 0),
