@@ -7,7 +7,7 @@ from wattmark.api.answers import BytesEstimate, Component, ComponentName, Need, 
 from wattmark.api.model import Weights
 from wattmark.estimate.device import Gpu, context, driver, nccl
 from wattmark.estimate.interval import GIB, NOTHING, Interval
-from wattmark.estimate.parts import Part, PhaseParts
+from wattmark.estimate.parts import Part
 
 Phases = tuple[tuple[Phase, Interval], ...]  # what each has allocated where it has most
 
@@ -67,9 +67,9 @@ class Reckoned:
         )
 
 
-def on_cpu(peak: PhaseParts, allocated: Interval, host: Interval, phases: Phases) -> Reckoned:
+def on_cpu(phases: Phases, phase: Phase, parts: tuple[Part, ...], allocated: Interval, host: Interval) -> Reckoned:
     """The need of a run on the CPU: live tensors and host memory."""
-    return Reckoned(Sizes(allocated, host), Source.CLOSED_FORM, peak.phase, peak.parts, phases)
+    return Reckoned(Sizes(allocated, host), Source.CLOSED_FORM, phase, parts, phases)
 
 
 def on_gpu(

@@ -19,7 +19,7 @@ from wattmark.estimate.simulation.reserved import Simulated, order_is_known, res
 from wattmark.estimate.simulation.reserved import least as least_reserved
 from wattmark.estimate.stored import Itself
 from wattmark.estimate.transformer import HELD_WIDTHS
-from wattmark.models import Architecture, Family, Head
+from wattmark.models import Architecture, Family, Head, head_for
 
 SEGMENT_BYTES = 20 * MIB  # the allocator's step for tensors of 1 to 10 MiB: the last one is rarely full
 # Of a training step's logits with their loss, likely and at most: what stays cached of their segments, which hold next
@@ -91,47 +91,47 @@ def _reckoned(
     architecture: Architecture, resolved: Resolved, weights: Weights, gpu: Gpu | None, *, simulate: bool, replay: bool
 ) -> Reckoned | Unknown:
     itself = Itself(architecture)
-    found = _once(itself, resolved, weights, gpu is not None)
+    found = _extent(itself, resolved.model_dump_json(exclude_none=True), weights, gpu is not None)
     if isinstance(found, Unknown):
         return found
-    question, peak, fullest = found.question, found.peak, found.fullest
+    # Components and phases are told of what is replayed alone.
+    parts, each = _itemized(itself, resolved, weights, gpu is not None) if replay else ((), ())
     if gpu is None:
-        return on_cpu(peak, fullest, host_of_cpu_run(fullest), found.phases)
+        return on_cpu(each, found.phase, parts, found.allocated, host_of_cpu_run(found.allocated))
+    training = resolved.workload_type is WorkloadType.TRAINING
     convolutional = architecture.family is Family.CONVOLUTIONAL
-    multiplies = not convolutional or question.head is not Head.BASE  # it is the classifier that does
-    scratch = workspace(
-        gpu, training=question.resolved.differentiates, convolutional=convolutional, multiplies=multiplies
-    )
+    head = head_for(architecture, resolved.workload_type, resolved.analysis)
+    multiplies = not convolutional or head is not Head.BASE  # it is the classifier that does
+    scratch = workspace(gpu, training=resolved.differentiates, convolutional=convolutional, multiplies=multiplies)
     within = Part(ComponentName.WORKSPACE, scratch, "cuBLAS: 8.1 MiB, 32 MiB from compute capability 9.0")
-    allocated = fullest + scratch
+    allocated = found.allocated + scratch
     devices = resolved.devices or 1
-    host = host_of_gpu_run(weights, question.count.total * question.formats.weight, devices)
-    parts = (*peak.parts, within)
+    host = host_of_gpu_run(weights, found.stored, devices)
     about = itself, resolved, weights, scratch_bytes(gpu)
     simulated = _simulated(*about) if simulate else None
     if simulated is None:
         # Where a simulation would tell, what it may tell at least.
-        told = not simulate and order_is_known(question)
-        logits = found.logits if question.training and not told else 0
-        beyond = _shares(allocated, logits, training=question.training)
+        logits = 0 if found.order_is_known and not simulate else found.logits
+        beyond = _shares(allocated, logits, training=training)
     else:
         least = _least(*about, simulated) if replay else None
-        beyond = _of(simulated, least, allocated, training=question.training)
+        beyond = _of(simulated, least, allocated, training=training)
     # Loaded is before the first product of matrices, which takes the workspace.
-    each = tuple((phase, size if phase is Phase.LOAD else size + scratch) for phase, size in found.phases)
-    return on_gpu(each, peak.phase, parts, allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
+    each = tuple((phase, size if phase is Phase.LOAD else size + scratch) for phase, size in each)
+    return on_gpu(each, found.phase, (*parts, within), allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
 
 
 @dataclass(frozen=True, slots=True)
 class _Asked:
-    """A question with its fullest phase, the highest ends of all phases and of each, and the bytes of its logits where
-    they are most."""
+    """A question with its phases."""
 
     question: Question
-    peak: PhaseParts
-    fullest: Interval
-    phases: Phases
-    logits: int
+    phases: tuple[PhaseParts, ...]
+
+    @property
+    def peak(self) -> PhaseParts:
+        """The fullest phase."""
+        return max(self.phases, key=lambda phase: phase.allocated.likely)
 
 
 # The same is asked for each kind of GPU, one after another, and no phase depends on which it is.
@@ -144,21 +144,46 @@ def _once(of: Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> _As
     rests = rests_of_blocks(question) if on_gpu else 0
     if rests:
         every = tuple(_in_blocks(question, phase, rests) for phase in every)
-    return _Asked(
-        question,
-        max(every, key=lambda phase: phase.allocated.likely),
-        no_surer(highest([phase.allocated for phase in every])),
-        _each(every),
-        _logits(every),
-    )
+    return _Asked(question, every)
 
 
-def _each(every: tuple[PhaseParts, ...]) -> Phases:
-    """The highest ends of each phase's moments, in the order of phases."""
+def _itemized(of: Itself, resolved: Resolved, weights: Weights, on_gpu: bool) -> tuple[tuple[Part, ...], Phases]:
+    """What the fullest phase is made of, and the highest ends of each phase's moments, in the order of phases."""
+    found = _once(of, resolved, weights, on_gpu)
+    assert not isinstance(found, Unknown)  # its extent is known
     moments: dict[Phase, list[Interval]] = {}
-    for moment in every:
+    for moment in found.phases:
         moments.setdefault(moment.phase, []).append(moment.allocated)
-    return tuple((phase, no_surer(highest(sizes))) for phase, sizes in moments.items())
+    return found.peak.parts, tuple((phase, no_surer(highest(sizes))) for phase, sizes in moments.items())
+
+
+@dataclass(frozen=True, slots=True)
+class _Extent:
+    """How much a question asks for: its fullest phase, the highest ends of all phases, the bytes of what is stored, and
+    of a training step's logits where they are most."""
+
+    phase: Phase
+    allocated: Interval
+    stored: int
+    logits: int
+    order_is_known: bool
+
+
+# Asked again at each change of the fleet: fifty or more for a ModelCheck that fits nowhere, with all that might make it
+# fit. A kilobyte each, for the workload is remembered as text.
+@lru_cache(8192)
+def _extent(of: Itself, resolved: str, weights: Weights, on_gpu: bool) -> _Extent | Unknown:
+    found = _once(of, Resolved.model_validate_json(resolved), weights, on_gpu)
+    if isinstance(found, Unknown):
+        return found
+    question = found.question
+    return _Extent(
+        found.peak.phase,
+        no_surer(highest([phase.allocated for phase in found.phases])),
+        question.count.total * question.formats.weight,
+        _logits(found.phases) if question.training else 0,
+        order_is_known(question),
+    )
 
 
 def _in_blocks(question: Question, phase: PhaseParts, rests: int) -> PhaseParts:
