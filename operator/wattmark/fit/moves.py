@@ -68,14 +68,23 @@ def checkpointing(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Propo
 
 
 def accumulation(wanted: Demand, grounds: tuple[Ground, ...]) -> Iterator[Proposal]:
-    """The same samples of a step in several passes, the fewest that fit the roomiest node type."""
+    """The same samples of a step in several passes, the fewest that fit the roomiest node type.
+
+    One sample at a time, to be combined, where none fits.
+    """
     batch, steps = wanted.resolved.batch_size_per_device, wanted.resolved.gradient_accumulation_steps
     if steps is None:
         return
-    accumulating = wanted.resolved.model_copy(update={"gradient_accumulation_steps": max(2, steps)})
-    most = max(1, _most(replace(wanted, resolved=accumulating), Axis.BATCH, grounds) or 0)
-    parts = range(2, min(batch, MOST_STEPS // steps) + 1)
-    divided = next((n for n in parts if batch % n == 0 and batch // n <= most), None)
+    found = roomiest(wanted.asked(simulate=False), grounds)
+
+    def fits(parts: int) -> bool:
+        # What is looked at is what will be proposed, so that its simulation is there when that is checked.
+        sizes = {"batch_size_per_device": batch // parts, "gradient_accumulation_steps": parts * steps}
+        divided = replace(wanted, resolved=wanted.resolved.model_copy(update=sizes))
+        return found is not None and _fits(divided, *found)
+
+    parts = (n for n in range(2, min(batch, MOST_STEPS // steps) + 1) if batch % n == 0)
+    divided = next((n for n in parts if n == batch or fits(n)), None)
     if divided is None:
         return
     batch_norm = "; batch norm sees fewer samples at a time" if wanted.architecture.convolutions else ""
@@ -247,6 +256,11 @@ def _most(wanted: Demand, axis: Axis, grounds: tuple[Ground, ...]) -> int | None
         return None
     ground, room = found
     return most_that_fit(wanted, axis, gpu_of(ground), room)
+
+
+def _fits(wanted: Demand, ground: Ground, room: int) -> bool:
+    """Whether the high end is at most so many bytes: of what is cheap, and only then of what is simulated."""
+    return all(wanted.offer_on(gpu_of(ground), simulate=simulate) <= room for simulate in (False, True))
 
 
 @dataclass(frozen=True, slots=True)
