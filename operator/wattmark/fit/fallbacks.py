@@ -18,7 +18,8 @@ from wattmark.estimate import Gpu, Unknown
 from wattmark.evidence import NO_EXPERIENCE, Experience
 from wattmark.fit.checks import Ground
 from wattmark.fit.demand import Demand, demand
-from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING
+from wattmark.fit.most import Axis, resized
+from wattmark.fit.moves import FREE, MOVES, ON_ALL, PAIRS, PRESERVING, RISING, smaller_batch
 from wattmark.fit.proposal import Move, Patch, Proposal
 from wattmark.fit.verdicts import gpu_of, judgements, offered_by, surely_fit
 from wattmark.models.resolve import Impossible
@@ -166,6 +167,8 @@ def _in_pairs(wanted: Demand, grounds: tuple[Ground, ...], enough: Container[fro
             after = None if frozenset(both.changes) in enough else _after(wanted, both)
             if after is None:
                 continue
+            if second is smaller_batch:
+                both, after = _without_idle_fusion(wanted, both, after, gpu_of(grounds[0]))
             found = list(_first(wanted, (_joined(both, more) for more in second(after, grounds)), grounds))
             yield from found
             if found:
@@ -235,6 +238,27 @@ def _without_idle(wanted: Demand, proposal: Proposal, demand: Demand, gpu: Gpu |
             if after is not None and after.offer_on(gpu, simulate=False) <= demand.offer_on(gpu, simulate=False):
                 proposal, demand = less, after
     return proposal, demand
+
+
+def _without_idle_fusion(
+    wanted: Demand, proposal: Proposal, demand: Demand, gpu: Gpu | None
+) -> tuple[Proposal, Demand]:
+    """The same for the fused optimizer alone, before a batch is sought: one simulation is then of what will be offered.
+
+    It saves as much of any number of samples, and what else is needed grows with them: what it does not save of one it
+    does not save of more.
+    """
+    rest = [part for part in proposal.parts if part.changes[0] is not Change.FUSED_OPTIMIZER]
+    less = proposal if len(rest) in (0, len(proposal.parts)) else reduce(_joined, rest)
+    after = demand if less is proposal else _after(wanted, less)
+    if after is None or _single(after).offer_on(gpu, simulate=False) > _single(demand).offer_on(gpu, simulate=False):
+        return proposal, demand
+    return less, after
+
+
+def _single(demand: Demand) -> Demand:
+    """The same with one sample."""
+    return replace(demand, resolved=resized(demand.resolved, Axis.BATCH, 1))
 
 
 def _after(wanted: Demand, proposal: Proposal) -> Demand | None:
