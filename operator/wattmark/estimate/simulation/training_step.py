@@ -299,12 +299,10 @@ def steps(question: Question, found: Units) -> Steps:
 
 def _inputs(question: Question) -> Inputs:
     """What a classifier embeds."""
-    rows = {weight.name: weight.outputs for weight in question.fixed.weights if weight.name.startswith("embeddings.")}
-    return Inputs(
-        rows.get("embeddings.word", 0),
-        rows.get("embeddings.token_type", 0),
-        rows.get("embeddings.position", 0),
-        question.architecture.own_positions,
-        question.pixel_bytes,
-        next((weight.inputs * weight.outputs for weight in question.stored if weight.name == "embeddings.patch"), 0),
+    stored = (weight for weight in question.fixed.weights if weight.name.startswith("embeddings."))
+    found = {weight.name.removeprefix("embeddings."): weight for weight in stored}
+    words, types, positions = (
+        found[name].outputs if name in found else 0 for name in ("word", "token_type", "position")
     )
+    kernel = found["patch"].outputs * found["patch"].inputs if "patch" in found else 0
+    return Inputs(words, types, positions, question.architecture.own_positions, question.pixel_bytes, kernel)
