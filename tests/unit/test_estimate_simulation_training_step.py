@@ -10,8 +10,9 @@ from wattmark.estimate.formats import Formats
 from wattmark.estimate.interval import MIB
 from wattmark.estimate.simulation.allocator import Allocator
 from wattmark.estimate.simulation.sequence import Memory
+from wattmark.estimate.simulation.trained_inputs import Inputs
 from wattmark.estimate.simulation.trained_parts import Shape
-from wattmark.estimate.simulation.training_programs import Inputs, Layer, head_programs, layer_programs
+from wattmark.estimate.simulation.training_programs import Layer, head_programs, layer_programs
 from wattmark.estimate.simulation.training_step import Steps
 from wattmark.estimate.transformer import Adapters, Pass, saved
 from wattmark.models import Norm, Stack

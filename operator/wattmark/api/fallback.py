@@ -51,8 +51,8 @@ class Fallback(Model):
         description="What it changes, and what that costs, in words."
     )
     node_type: Annotated[str, Field(max_length=128)] = Field(
-        description="The node type with the smallest GPU on which even the high end of the need then fits; of those that "
-        "are equally large to a GiB, the one with the most."
+        description="The node type with the smallest GPU on which even the high end of the need then fits; of those "
+        "that are equally large to a GiB, the one with the most."
     )
     need_bytes: BytesEstimate = Field(description="Need on each GPU of that type, with the change (as in nodeTypes).")
     saved_bytes: Annotated[int, Field(ge=-(2**53), le=2**53)] | None = Field(

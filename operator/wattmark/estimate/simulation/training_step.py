@@ -12,17 +12,14 @@ from wattmark.estimate.simulation.allocator import Block
 from wattmark.estimate.simulation.loading import in_order
 from wattmark.estimate.simulation.sequence import ACTIVATIONS, MOST_LAYERS, Memory, masks, tables, window
 from wattmark.estimate.simulation.tape import Places, Program
+from wattmark.estimate.simulation.trained_inputs import INDEX_BYTES, Inputs, embedding_programs, sorted_bytes
 from wattmark.estimate.simulation.trained_parts import Shape
 from wattmark.estimate.simulation.training_programs import (
-    INDEX_BYTES,
-    Inputs,
     Layer,
     Programs,
     classifier_programs,
-    embedding_programs,
     head_programs,
     layer_programs,
-    sorted_bytes,
 )
 from wattmark.estimate.tensors import Units
 from wattmark.models import Family, Norm, Stack
