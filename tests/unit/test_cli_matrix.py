@@ -120,34 +120,6 @@ def test_narrow_terminals_see_whole_names_of_gpus_beside_what_a_row_is_about(
     assert words.count("nf4") >= 2
 
 
-@pytest.mark.parametrize("columns", [36, 40, 44, 50])
-def test_narrow_terminals_see_whole_names_of_gpus_beside_what_a_row_is_about(
-    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    formats = ["--precision", "bf16", "fp16", "--quantization", "none", "nf4"]
-    gpus = ["--gpu", "T4", "H100-SXM:8"]
-    lines = told(capsys, "check", "--model", "meta-llama/Llama-3.1-8B", *formats, *gpus).splitlines()
-    assert max(map(len, lines)) <= columns
-    words = " ".join(lines).split()
-    assert {"Tesla-T4", "H100-80GB-HBM3", "80GiB", "x8", "DoesNotFit", "+62.3"} - set(words) == {"+62.3"} - set(words)
-    assert words.count("nf4") == 2 * 2
-
-
-@pytest.mark.parametrize("columns", [36, 40, 44, 50])
-def test_narrow_terminals_see_whole_names_of_gpus_beside_what_a_row_is_about(
-    columns: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", str(columns))
-    formats = ["--precision", "bf16", "fp16", "--quantization", "none", "nf4"]
-    gpus = ["--gpu", "T4", "H100-SXM:8"]
-    lines = told(capsys, "check", "--model", "meta-llama/Llama-3.1-8B", *formats, *gpus).splitlines()
-    assert max(map(len, lines)) <= columns
-    words = " ".join(lines).split()
-    assert {"Tesla-T4", "H100-80GB-HBM3", "80GiB", "x8", "DoesNotFit", "+62.3"} - set(words) == {"+62.3"} - set(words)
-    assert words.count("nf4") == 2 * 2
-
-
 @pytest.mark.parametrize(
     ("kind", "lines"),
     [

@@ -55,10 +55,11 @@ def test_a_window_is_all_that_its_layers_keep() -> None:
 
 def test_it_is_not_copied_as_it_grows() -> None:
     grows, fixed = (
-        next(found for found in phases(question("llama-3.1-8b", cache, 1)) if found.phase is Phase.DECODE)
+        next(found for found in phases(question("llama-3.1-8b", cache, 512)) if found.phase is Phase.DECODE)
         for cache in (Cache.DYNAMIC, Cache.STATIC)
     )
-    assert grows.allocated.likely - fixed.allocated.likely > 0.9 * 2 * 4 * 1025 * 8 * 128 * 2
+    # The old keys, or the old values; what the layer holds beside is less.
+    assert grows.allocated.likely - fixed.allocated.likely > 0.9 * 4 * 1536 * 8 * 128 * 2
 
 
 @pytest.mark.parametrize(

@@ -111,6 +111,8 @@ def _probe(question: Question) -> Iterator[tuple[Part, ...]]:
     stack, run = question.passes[0]
     if question.resolved.layer == 1 and (stack.post_norms or not question.architecture.position_table):
         run = replace(run, embedded=0)
+    if question.resolved.layer == 1:  # no layer before has scores to hold
+        stack = replace(stack, returns_scores=False)
     means = 2 * question.batch * question.architecture.hidden * 4
     kept = Part(ComponentName.HIDDEN_STATES, exact(means), "2 sets x batch x hidden x 4 B: means over tokens")
     yield kept, _temporaries(_held(question, stack, run) + question.pixel_bytes)  # the other set's images

@@ -31,7 +31,7 @@ def phases(question: Question) -> tuple[PhaseParts, ...]:
         for stack, run in question.passes
     ]
     logits = PhaseParts(Phase.PREFILL, (weights, cache, _hidden(question), _logits(question)))
-    if not question.output_tokens:
+    if question.output_tokens < 2:  # the prompt's pass gives the first one
         return loaded, *layers, logits
     grown = _cache(question, question.output_tokens)
     products = quantized.forward(question, question.batch)
@@ -128,14 +128,21 @@ def _decode_temporaries(question: Question) -> Part:
     assert decoder is not None  # only models that generate get here
     size, batch = question.formats.compute, question.batch
     keys = _keys(question, question.output_tokens)
-    # The cache of a layer grows by concatenation: for a moment its old and its new keys and values are both there.
-    grown = 0 if question.static_tokens else 2 * batch * keys * decoder.kv_width * size
+    # The cache of a layer grows by concatenation: for a moment its old and its new keys are both there, then values; of
+    # one that slides, both of both.
+    old = 2 if decoder.window_layers else 1
+    grown = 0 if question.static_tokens else old * batch * keys * decoder.kv_width * size
     memory = question.input_tokens if decoder.cross_attention else 0
     encoded = batch * memory * question.architecture.hidden * size + sound.given(question)
     step = Pass(1, keys, memory, question.eager(decoder), cached=True)
     once = transformer.held_once(decoder, step, question.formats)
     masked = static_cache.masked(decoder, step, question.formats) if question.static_tokens else 0
-    likely = grown + encoded + once + batch * transformer.held(decoder, step, question.formats, masked=masked)
+    # The old one is gone when attention copies: in fp32 keys and values for every head of a group, which its fused
+    # kernel wants; eager attention counts that itself.
+    grouped = decoder.kv_heads < decoder.heads and size == 4 and not step.eager and not question.static_tokens
+    copied = 2 * batch * keys * decoder.query_width * size if grouped else 0
+    layer = copied + batch * transformer.held(decoder, step, question.formats, masked=masked)
+    likely = encoded + once + max(grown, layer)
     return Part(
         ComponentName.ACTIVATIONS,
         spread(likely, *TEMPORARIES, SMALL_TENSORS),

@@ -117,6 +117,8 @@ class Stored:
             layers = stacks[-1].layers if stacks and weight.kind is Kind.LINEAR else weight.count
             for _ in range(min(2, max(1, weight.count // layers))):
                 sizes += [self._elements(weight), *([weight.outputs] if weight.bias else [])]
+            if self.adapters is None and weight.name.endswith(".up") and any(stack.fused_gate for stack in stacks):
+                sizes[-2:] = [sum(sizes[-2:])]  # gate and up are one
         return max((one + other for one, other in pairwise(sizes)), default=self.largest_tensor)
 
     def experts_together(self, weight: Weights) -> int:

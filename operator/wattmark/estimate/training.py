@@ -7,7 +7,7 @@ from wattmark.estimate.interval import Interval, exact
 from wattmark.estimate.moments import Moments, of_convolutions, of_layers
 from wattmark.estimate.parts import Part, PhaseParts
 from wattmark.estimate.question import Question
-from wattmark.models import Family, Stack
+from wattmark.models import Family, Modality, Stack
 
 
 def phases(question: Question, optimized: Question | None = None) -> tuple[PhaseParts, ...]:
@@ -18,6 +18,8 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
     With gradient accumulation the step is its second pass or a later one: the gradients of the first are there.
     """
     weights, states, copies = weights_part(question), optimizer.states(optimized or question), _copies(question)
+    # Where the loss of two sides is most, autocast is over: no copies are held but by the graph.
+    at_loss = _kept_copies(question) if question.architecture.family is Family.ENCODER_DECODER else copies
     moments = of_convolutions(question) if question.architecture.convolutions else of_layers(question)
     size = question.trained_elements * question.formats.weight
     every = gradients_part(size)
@@ -38,7 +40,7 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
         PhaseParts(Phase.LOAD, (weights, quantized.loading(question))),
         PhaseParts(
             Phase.FORWARD,
-            (weights, states, copies, moments.part(moments.forward), logits_part(question, backward=False), before),
+            (weights, states, at_loss, moments.part(moments.forward), logits_part(question, backward=False), before),
         ),
         *_recomputed(question, moments, (weights, states, before)),
         PhaseParts(Phase.BACKWARD, (*started, gradients_part(first + narrow), logits_part(question, backward=True))),
@@ -61,8 +63,20 @@ def phases(question: Question, optimized: Question | None = None) -> tuple[Phase
             ),
         ),
         PhaseParts(Phase.BACKWARD, (weights, states, moments.part(moments.last), last)),
-        PhaseParts(Phase.OPTIMIZER_STEP, (weights, states, every, optimizer.step_temporaries(optimized or question))),
+        PhaseParts(
+            Phase.OPTIMIZER_STEP,
+            (weights, states, every, optimizer.step_temporaries(optimized or question), moments.part(_given(question))),
+        ),
     )
+
+
+def _given(question: Question) -> int:
+    """Bytes of what embeddings gave to frozen layers that are computed again, and of its gradient, which nobody reads:
+    they are there until the step is over."""
+    if question.adapters is None or not question.checkpoints or question.architecture.modality is not Modality.TEXT:
+        return 0
+    hidden = sum(run.tokens for _, run in question.passes) * question.architecture.hidden
+    return 2 * question.batch * hidden * question.formats.stream
 
 
 def projected(question: Question, moments: Moments, there: tuple[Part, ...]) -> tuple[PhaseParts, ...]:
@@ -268,6 +282,8 @@ def logits_part(question: Question, *, backward: bool) -> Part:
         elements = question.batch * (architecture.labels or 0)
     if backward:
         least, likely, most = 2 * loss, 3 * loss, 3 * loss + size
+        if architecture.family is Family.ENCODER_DECODER and loss != size:
+            likely -= size  # whose log-softmax was taken in 16 bits
     else:
         least, likely, most = size + loss, size + loss + (loss if loss != size else 0), size + 2 * loss
         if architecture.family is Family.ENCODER_DECODER and loss != size:
