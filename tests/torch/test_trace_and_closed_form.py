@@ -301,6 +301,36 @@ def test_reserved_memory_of_a_pass_is_what_a_trace_finds(
     assert abs(error) <= PASSES_BEYOND.get((name, batch), 0)
 
 
+# Where nothing is simulated: few tokens, of which less comes than was there while the model was loaded.
+STATIC = {"type": "Inference", "inference": {"batchSizePerDevice": 1, "cache": "Static"}}
+GRADIENTS = {"type": "Analysis", "analysis": {"kind": "GradientAnalysis", "batchSizePerDevice": 1}}
+
+
+@pytest.mark.parametrize(
+    ("name", "workload"),
+    [
+        pytest.param("gemma2", STATIC, id="a projection that is initialised apart, and tied then"),
+        pytest.param("t5", STATIC, id="and the embeddings of either side"),
+        pytest.param("gpt2", GRADIENTS, id="an analysis that reads logits"),
+        pytest.param("qwen2", GRADIENTS | {"analysis": {"kind": "LayerAnalysis"}}, id="one that reads none"),
+    ],
+)
+def test_no_less_is_reserved_than_while_a_model_is_loaded(name: str, workload: dict[str, Any]) -> None:
+    (kind,) = workload.keys() - {"type"}
+    tokens = {"inputTokens": 16} | ({"outputTokens": 4} if kind == "inference" else {})
+    told = order(
+        config(name) | {"vocab_size": 100_000},
+        workload | {kind: workload[kind] | {"input": {"text": tokens}}},
+        Precision.BF16,
+    )
+    found, said = trace(told, AMPERE).required_bytes, closed_form(told).required_bytes
+    assert found is not None and said is not None and simulated_peak(told) is None
+    error = said.likely / found.likely - 1
+    print(f"{name:14} required  traced {found.likely:>12} said {said.likely:>12} {error:+.2%}")
+    assert said.low <= found.likely <= said.high
+    assert abs(error) < BOUND
+
+
 @pytest.mark.parametrize(("name", "precision", "options"), ALLOCATED)
 def test_allocated_memory_of_a_training_step_is_what_a_trace_finds(
     name: str, precision: str, options: dict[str, Any]

@@ -14,7 +14,7 @@ from wattmark.estimate.device import Gpu, scratch_bytes, workspace
 from wattmark.estimate.interval import MIB, Interval, exact, highest, no_surer
 from wattmark.estimate.parts import UNDIVIDED, Part, PhaseParts, Unknown
 from wattmark.estimate.question import Question
-from wattmark.estimate.simulation.loading import rests_of_blocks
+from wattmark.estimate.simulation.loading import peak, rests_of_blocks
 from wattmark.estimate.simulation.reserved import Simulated, order_is_known, reserved
 from wattmark.estimate.simulation.reserved import least as least_reserved
 from wattmark.estimate.stored import Itself
@@ -112,7 +112,7 @@ def _reckoned(
     if simulated is None:
         # Where a simulation would tell, what it may tell at least.
         logits = 0 if found.order_is_known and not simulate else found.logits
-        beyond = _shares(allocated, logits, training=training)
+        beyond = _shares(allocated, logits, found.loading, training=training)
     else:
         least = _least(*about, simulated) if replay else None
         beyond = _of(simulated, least, allocated, training=training)
@@ -159,12 +159,13 @@ def _itemized(of: Itself, resolved: Resolved, weights: Weights, on_gpu: bool) ->
 
 @dataclass(frozen=True, slots=True)
 class _Extent:
-    """How much a question asks for: its fullest phase, the highest ends of all phases, the bytes of what is stored, and
-    of a training step's logits where they are most."""
+    """How much a question asks for: its fullest phase, the highest ends of all phases; the bytes of what is stored, of
+    what is reserved at most while that is loaded, and of a training step's logits where they are most."""
 
     phase: Phase
     allocated: Interval
     stored: int
+    loading: int
     logits: int
     order_is_known: bool
 
@@ -181,6 +182,7 @@ def _extent(of: Itself, resolved: str, weights: Weights, on_gpu: bool) -> _Exten
         found.peak.phase,
         no_surer(highest([phase.allocated for phase in found.phases])),
         question.count.total * question.formats.weight,
+        peak(question) if on_gpu else 0,
         _logits(found.phases) if question.training else 0,
         order_is_known(question),
     )
@@ -240,20 +242,25 @@ def _of(simulated: Simulated, least: int | None, allocated: Interval, *, trainin
     )
 
 
-def _shares(allocated: Interval, logits: int, *, training: bool) -> Beyond:
-    """The same where no order of allocations is known; `logits` are the bytes of a training step's logits."""
+def _shares(allocated: Interval, logits: int, loading: int, *, training: bool) -> Beyond:
+    """The same where no order of allocations is known; `logits` are the bytes of a training step's logits.
+
+    No less is in use than while it was `loading`: what is tied is there twice till all is initialised.
+    """
     share, (likely, high) = _rounding(allocated, training=training), CACHED_LOGITS
     must, cached = share.likely + int(logits * likely / 2), int(logits * likely) - int(logits * likely / 2)
-    most = max(share.high, share.likely + int(logits * likely) + 2 * SEGMENT_BYTES)
+    must = max(must, loading - allocated.likely)
+    cached = max(0, min(cached, share.likely + int(logits * likely) - must))
+    most = max(share.high, share.likely + int(logits * likely) + 2 * SEGMENT_BYTES, must)
     return Beyond(
         Part(
             ComponentName.ALLOCATOR_ROUNDING,
-            Interval(0, must, most),
+            Interval(max(0, min(must, loading - allocated.low)), must, most),
             "a share of what is allocated, and of logits, whose segments outlive them: they are not simulated",
         ),
         Part(
             ComponentName.ALLOCATOR_CACHE,
-            Interval(0, cached, int(logits * high) - cached),
+            Interval(0, cached, max(cached, int(logits * high) - cached)),
             f"{likely} x logits, less half: given back before memory runs out",
         ),
     )

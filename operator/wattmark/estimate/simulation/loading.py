@@ -7,7 +7,7 @@ from wattmark.estimate.parts import Unknown
 from wattmark.estimate.question import Question
 from wattmark.estimate.simulation.allocator import Allocator, Block
 from wattmark.estimate.tensors import Tensor, Units, units
-from wattmark.models import Kind, Norm
+from wattmark.models import Head, Kind, Norm
 
 Parts = tuple[tuple[int, tuple[Tensor, ...]], ...]  # how often a part comes, and its parameters
 
@@ -37,11 +37,22 @@ def rests_of_blocks(question: Question) -> int:
     return max(0, _weights(question, found).allocated - asked - question.architecture.table_bytes)
 
 
+def peak(question: Question) -> int:
+    """Bytes that are reserved at most while it is loaded, tied matrices twice; 0 where parameters are not known so."""
+    if question.resolved.quantization or question.resolved.parallelism:
+        return 0
+    found = units(question, shared=True)
+    return 0 if isinstance(found, Unknown) else _weights(question, found).reserved_peak
+
+
 def _weights(question: Question, found: Units) -> Allocator:
     untied = question.projection if question.architecture.tied and not question.pretrained else 0
     stack, _ = question.passes[-1]
     tables = Tables(question.architecture.table_bytes // stack.layers, stack.rotary, stack.local_layers)
-    return _loaded(in_order(question, found), tables, untied, question.formats.weight)
+    parts = in_order(question, found)
+    # Without a head there is no projection that a copy is initialised for: only the sides' own embeddings.
+    places = TIED_PLACES[len(parts)][: -1 if question.head is Head.BASE else None] if untied else ()
+    return _loaded(parts, tables, untied, places, question.formats.weight)
 
 
 def in_order(question: Question, found: Units) -> Parts:
@@ -97,7 +108,7 @@ class Tables:
 
 # The same for every batch and length.
 @lru_cache(64)
-def _loaded(parts: Parts, tables: Tables, untied: int, size: int) -> Allocator:
+def _loaded(parts: Parts, tables: Tables, untied: int, places: tuple[int, ...], size: int) -> Allocator:
     """The weights, one after another; what is tied once it is initialised is there until all are."""
     allocator, copies = Allocator(), list[Block]()
     for place, (count, inner) in enumerate(parts):
@@ -107,7 +118,7 @@ def _loaded(parts: Parts, tables: Tables, untied: int, size: int) -> Allocator:
             for tensor in inner:
                 for _ in range(tensor.count):
                     allocator.allocate(tensor.elements * size)
-        if untied and place in TIED_PLACES[len(parts)]:
+        if place in places:
             copies.append(allocator.allocate(untied * size))
     for copy in copies:
         allocator.release(copy)
