@@ -47,6 +47,19 @@ def test_several_at_once(sizes: list[int], reserved: int) -> None:
     assert allocator.reserved == reserved
 
 
+def test_what_was_asked_for_is_without_the_rests_of_blocks() -> None:
+    allocator = Allocator()
+    allocator.release(allocator.allocate(12 * MIB))
+    block = allocator.allocate(11 * MIB + MIB // 2)
+    assert (allocator.allocated, allocator.asked_peak, block.rest) == (12 * MIB, 12 * MIB, MIB // 2)
+    allocator.release(block)
+    small = allocator.allocate(2 * MIB)
+    assert small.rest == 0
+    allocator = Allocator()
+    allocator.allocate(11 * MIB)
+    assert (allocator.allocated_peak, allocator.asked_peak) == (12 * MIB, 11 * MIB)
+
+
 def test_freed_memory_is_kept_and_used_again() -> None:
     allocator = Allocator()
     allocator.release(allocator.allocate(30 * MIB))

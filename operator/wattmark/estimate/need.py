@@ -114,11 +114,37 @@ def _reckoned(
         logits = 0 if found.order_is_known and not simulate else found.logits
         beyond = _shares(allocated, logits, found.loading, training=training)
     else:
+        # Every tensor of a pass is followed. Of a step small ones are not, and which those are depends on its size.
+        moved = 0 if training else max(-found.activations, simulated.asked_bytes - allocated.likely)
+        allocated = _moved(allocated, moved)
+        if moved and replay:
+            parts = _followed(parts, moved)
+            most = max(size.likely for _, size in each) + moved
+            each = tuple(
+                (phase, _moved(size, moved if phase is found.phase else min(0, most - size.likely)))
+                for phase, size in each
+            )
         least = _least(*about, simulated) if replay else None
         beyond = _of(simulated, least, allocated, training=training)
     # Loaded is before the first product of matrices, which takes the workspace.
     each = tuple((phase, size if phase is Phase.LOAD else size + scratch) for phase, size in each)
     return on_gpu(each, found.phase, (*parts, within), allocated, beyond, gpu, host, Source.CLOSED_FORM, devices)
+
+
+def _followed(parts: tuple[Part, ...], moved: int) -> tuple[Part, ...]:
+    """With so much more or less of activations: what else there is is known."""
+    activations = (part for part in parts if part.name is ComponentName.ACTIVATIONS)
+    largest = max(activations, key=lambda part: part.size.likely, default=None)
+    if largest is None:
+        return (*parts, Part(ComponentName.ACTIVATIONS, exact(moved), "as followed tensor by tensor"))
+    more = Part(largest.name, _moved(largest.size, moved), largest.formula)
+    return tuple(more if part is largest else part for part in parts)
+
+
+def _moved(size: Interval, by: int) -> Interval:
+    """The likely value moved, and an end with it that it would pass."""
+    likely = size.likely + by
+    return Interval(min(size.low, likely), likely, max(size.high, likely))
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,12 +186,14 @@ def _itemized(of: Itself, resolved: Resolved, weights: Weights, on_gpu: bool) ->
 @dataclass(frozen=True, slots=True)
 class _Extent:
     """How much a question asks for: its fullest phase, the highest ends of all phases; the bytes of what is stored, of
-    what is reserved at most while that is loaded, and of a training step's logits where they are most."""
+    what is reserved at most while that is loaded, of the fullest phase's activations, and of a training step's logits
+    where they are most."""
 
     phase: Phase
     allocated: Interval
     stored: int
     loading: int
+    activations: int
     logits: int
     order_is_known: bool
 
@@ -183,6 +211,7 @@ def _extent(of: Itself, resolved: str, weights: Weights, on_gpu: bool) -> _Exten
         no_surer(highest([phase.allocated for phase in found.phases])),
         question.count.total * question.formats.weight,
         peak(question) if on_gpu else 0,
+        max((part.size.likely for part in found.peak.parts if part.name is ComponentName.ACTIVATIONS), default=0),
         _logits(found.phases) if question.training else 0,
         order_is_known(question),
     )

@@ -25,7 +25,8 @@ class DeviceFullError(Exception):
 
 @dataclass(slots=True, eq=False)
 class Block:
-    """A piece of a segment, free or handed out; `before` and `after` are its neighbours in the segment."""
+    """A piece of a segment, free or handed out; `before` and `after` are its neighbours in the segment, and `rest` is
+    what of it is more than was asked for."""
 
     address: int
     size: int
@@ -33,19 +34,22 @@ class Block:
     free: bool = False
     before: "Block | None" = None
     after: "Block | None" = None
+    rest: int = 0
 
 
 class Allocator:
     """One device's allocator: bytes handed out and bytes taken from the device, now and at most.
 
     `allocated` counts whole blocks as torch.cuda.memory_allocated does: rounding is part of it, and so is the rest of a
-    large block that is too small to be split off. `in_use_peak` counts segments in which something is handed out.
+    large block that is too small to be split off. `asked_peak` is without such rests, of which a larger tensor may
+    leave less than a smaller one. `in_use_peak` counts segments in which something is handed out.
     `limit` is what the device has, in bytes; None where it has room for whatever comes.
     """
 
     def __init__(self, limit: int | None = None) -> None:
         self._limit = limit
         self.allocated = self.reserved = self.allocated_peak = self.reserved_peak = self.in_use_peak = 0
+        self.asked_peak = self._rests = 0
         self._unused = 0  # bytes of segments in which nothing is handed out
         self._small: list[tuple[int, int, Block]] = []  # free blocks with their size and address, in this order
         self._large: list[tuple[int, int, Block]] = []
@@ -83,9 +87,14 @@ class Allocator:
                 after.before = rest
             block.after, block.size = rest, size
             insort(pool, (left, address, rest))
+        elif left:
+            block.rest = left
+            self._rests += left
         self.allocated += block.size
         if self.allocated > self.allocated_peak:
             self.allocated_peak = self.allocated
+        if self.allocated - self._rests > self.asked_peak:
+            self.asked_peak = self.allocated - self._rests
         in_use = self.reserved - self._unused
         if in_use > self.in_use_peak:
             self.in_use_peak = in_use
@@ -96,6 +105,8 @@ class Allocator:
         if block.free:
             raise ValueError("the block is free already")
         self.allocated -= block.size
+        self._rests -= block.rest
+        block.rest = 0
         before, after = block.before, block.after
         if after is not None and after.free:
             self._remove(after)
@@ -126,6 +137,7 @@ class Allocator:
             other._add(Block(block.address, block.size, block.small, before=None if _whole(block) else beside))
         other._end = self._end
         other.allocated, other.allocated_peak = self.allocated, self.allocated_peak
+        other.asked_peak = self.allocated
         other.reserved, other.reserved_peak = self.reserved, self.reserved_peak
         other.in_use_peak = self.in_use_peak
         return other

@@ -26,14 +26,16 @@ PARTS = 32  # to one part in so many of what is reserved the least is looked for
 
 @dataclass(frozen=True, slots=True)
 class Simulated:
-    """The allocator's peaks in bytes: what it takes where there is room, and what of that is in use at once.
+    """The allocator's peaks in bytes: what it takes where there is room, what of that is in use at once, and what of
+    this was asked for.
 
-    What it must have lies between the two: under pressure it gives back what is not used, and then places the rest
-    otherwise than it did where there was room. See `least`.
+    What it must have lies between the first two: under pressure it gives back what is not used, and then places the
+    rest otherwise than it did where there was room. See `least`.
     """
 
     reserved_bytes: int
     in_use_bytes: int
+    asked_bytes: int
 
 
 def reserved(question: Question, scratch: int) -> Simulated | None:
@@ -41,7 +43,8 @@ def reserved(question: Question, scratch: int) -> Simulated | None:
     memory = simulated(question, scratch)
     if memory is None:
         return None
-    return Simulated(memory.allocator.reserved_peak, memory.allocator.in_use_peak)
+    found = memory.allocator
+    return Simulated(found.reserved_peak, found.in_use_peak, found.asked_peak)
 
 
 def least(question: Question, scratch: int, found: Simulated) -> int:

@@ -257,7 +257,8 @@ def followed(question: Question) -> bool:
     some = not run.eager and _masked(stack, run.tokens) and stack.window_layers < stack.layers
     odd = (run.eager and not _plain_scores(stack)) or stack.relative_span or some
     other = (stack.rotary and stack.hidden_dropout) or stack.layers > MOST_LAYERS or architecture.projected_embeddings
-    return not odd and not other and stack.activation in ACTIVATIONS
+    many = stack.gated and stack.activation == "gelu_new"  # written out step by step, which is followed without a gate
+    return not odd and not other and not many and stack.activation in ACTIVATIONS
 
 
 def steps(question: Question, found: Units) -> Steps:
