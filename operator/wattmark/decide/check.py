@@ -20,7 +20,7 @@ from wattmark.decide.saying import (
 from wattmark.decide.summary import gibibytes
 from wattmark.decide.waiting import Waiting
 from wattmark.evidence import deepest
-from wattmark.preflight import Answer
+from wattmark.preflight import Answer, fitting
 
 _ORDER = (Verdict.FITS, Verdict.FITS_TIGHT, Verdict.UNKNOWN, Verdict.DOES_NOT_FIT)
 MOST_NODE_TYPES = 32
@@ -81,7 +81,7 @@ def _answered(sayings: Sayings, identity: Identity, spec: ModelCheckSpec, answer
     }
     settled(sayings, _ready(spec.require, types, fits))
     best = next((t for t in types if t.verdict in (Verdict.FITS, Verdict.FITS_TIGHT)), None)
-    sure, tight = (sum(t.verdict is one for t in types) for one in (Verdict.FITS, Verdict.FITS_TIGHT))
+    sure, tight = fitting(types)
     need = answer.need.required_bytes if answer.need else None
     return {
         "resolved": answer.resolved,

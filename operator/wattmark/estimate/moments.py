@@ -27,9 +27,9 @@ class Moments:
     end of the backward pass, when all gradients are but `missing` bytes of its own and the embeddings'; `last` what is
     there when the embeddings' come. `normed` is what there is in the backward pass of the norm behind the layers,
     `within` at the fullest moment of the last layer's, and `behind` what is left when that is over; `encoded` what a
-    model of two sides has left when its decoder's way back is over. With checkpointing,
-    `running` is what a layer of the forward pass holds beside what is saved, and `again` what is there when the last
-    layer has been computed again; else both are None.
+    model of two sides has left when its decoder's way back is over. With checkpointing, `running` is what a layer of
+    the forward pass holds beside what is saved, and `again` what is there when the last layer has been computed again;
+    else both are None.
     """
 
     forward: int

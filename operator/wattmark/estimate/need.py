@@ -118,12 +118,7 @@ def _reckoned(
         moved = 0 if training else max(-found.activations, simulated.asked_bytes - allocated.likely)
         allocated = _moved(allocated, moved)
         if moved and replay:
-            parts = _followed(parts, moved)
-            most = max(size.likely for _, size in each) + moved
-            each = tuple(
-                (phase, _moved(size, moved if phase is found.phase else min(0, most - size.likely)))
-                for phase, size in each
-            )
+            parts, each = _followed(parts, moved), _below(each, found.phase, moved)
         least = _least(*about, simulated) if replay else None
         beyond = _of(simulated, least, allocated, training=training)
     # Loaded is before the first product of matrices, which takes the workspace.
@@ -139,6 +134,14 @@ def _followed(parts: tuple[Part, ...], moved: int) -> tuple[Part, ...]:
         return (*parts, Part(ComponentName.ACTIVATIONS, exact(moved), "as followed tensor by tensor"))
     more = Part(largest.name, _moved(largest.size, moved), largest.formula)
     return tuple(more if part is largest else part for part in parts)
+
+
+def _below(phases: Phases, fullest: Phase, moved: int) -> Phases:
+    """With so much more or less in the fullest phase, which the others stay below."""
+    most = max(size.likely for _, size in phases) + moved
+    return tuple(
+        (phase, _moved(size, moved if phase is fullest else min(0, most - size.likely))) for phase, size in phases
+    )
 
 
 def _moved(size: Interval, by: int) -> Interval:

@@ -168,7 +168,7 @@ class Question:
         """Whether the weights are a checkpoint's."""
         return self.weights is model.Weights.PRETRAINED
 
-    @property
+    @cached_property
     def kept_wide(self) -> tuple[Weights, ...]:
         """Matrices that a class keeps out of quantization (transformers' _keep_in_fp32_modules): T5's second ones."""
         if self.architecture.model_type not in ("t5", "umt5"):

@@ -40,10 +40,16 @@ def found_on(
     return Compared(resolved, plain, found, (), *_judged(found))
 
 
+def fitting(found: tuple[NodeTypeAnswer, ...]) -> tuple[int, int]:
+    """How many node types it surely fits, and how many tightly."""
+    verdicts = [answer.verdict for answer in found]
+    return verdicts.count(Verdict.FITS), verdicts.count(Verdict.FITS_TIGHT)
+
+
 def _judged(found: tuple[NodeTypeAnswer, ...]) -> tuple[bool | None, Reason, str]:
     """Whether it fits anywhere, from the answers, which stand best first."""
     best, total = found[0], len(found)
-    sure, tight = (sum(a.verdict is one for a in found) for one in (Verdict.FITS, Verdict.FITS_TIGHT))
+    sure, tight = fitting(found)
     if sure:
         reason = Reason.FITS_ALL if sure == total else Reason.FITS_SOME
         more = f", and {tight} tightly" if tight else ""

@@ -28,10 +28,8 @@ def rests_of_blocks(question: Question) -> int:
     The allocator hands out a block whole where less than 1 MiB would be left of it: of matrices of some MiB, by
     hundredths of their size.
     """
-    if question.resolved.quantization or question.resolved.parallelism:
-        return 0
-    found = units(question, shared=True)
-    if isinstance(found, Unknown):
+    found = _known(question)
+    if found is None:
         return 0
     asked = sum(tensor.elements * tensor.count for tensor in found.every) * question.formats.weight
     return max(0, _weights(question, found).allocated - asked - question.architecture.table_bytes)
@@ -39,10 +37,16 @@ def rests_of_blocks(question: Question) -> int:
 
 def peak(question: Question) -> int:
     """Bytes that are reserved at most while it is loaded, tied matrices twice; 0 where parameters are not known so."""
+    found = _known(question)
+    return 0 if found is None else _weights(question, found).reserved_peak
+
+
+def _known(question: Question) -> Units | None:
+    """The parameters one by one; None where they are not known so, or quantized or divided."""
     if question.resolved.quantization or question.resolved.parallelism:
-        return 0
+        return None
     found = units(question, shared=True)
-    return 0 if isinstance(found, Unknown) else _weights(question, found).reserved_peak
+    return None if isinstance(found, Unknown) else found
 
 
 def _weights(question: Question, found: Units) -> Allocator:

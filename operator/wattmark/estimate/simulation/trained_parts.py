@@ -49,7 +49,7 @@ class TrainedParts:
         self._drops_attended = drops_attended
         self._late: list[Value] = []  # what a part of the layer holds until its norm, or all of the layer, is done
         # Saved as well, and takes nothing: but what is run again is run where it is read.
-        self._frozen = tape.parameter()
+        self._frozen_weight = tape.parameter()
         self._views: list[Value] = []  # what attention holds until its result is dropped out, if it is
         self._parameters: list[Value] = []
         self.copies: list[Value] = []
@@ -118,7 +118,7 @@ class TrainedParts:
             return [(scaled, gradient)]
 
         product = tape.take(scaled.size)
-        tape.record(product, (scaled if trained else self._frozen,), rule, scaled)
+        tape.record(product, (scaled if trained else self._frozen_weight,), rule, scaled)
         tape.drop(scaled)
         return tape.then(product, size) if size < product.size else product
 
@@ -137,7 +137,7 @@ class TrainedParts:
             return [(given, gradient)]
 
         result = tape.take(size)
-        tape.record(result, (given if trained else self._frozen,), rule, given)
+        tape.record(result, (given if trained else self._frozen_weight,), rule, given)
         return result
 
     def linear(
@@ -186,7 +186,7 @@ class TrainedParts:
             tape.dry = True
         tape.multiplies()
         result = tape.take(tokens * outputs * formats.compute)
-        saved = ([copy] if formats.mixed else []) + ([read if trained else self._frozen])
+        saved = ([copy] if formats.mixed else []) + ([read if trained else self._frozen_weight])
         of = () if trained else (read,)
         tape.record(result, saved[::-1] if bias else saved, rule, *of)  # mm and addmm name them in another order
         if read is not given:
